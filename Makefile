@@ -1,0 +1,73 @@
+# Everything but `help` and `clean` makes what it needs by itself, with nothing but Python on the machine.
+PYTHON ?= python3
+VENV ?= .venv
+# Further requirements for pip, such as PINS='Django~=5.2.0'
+PINS ?=
+# Further arguments of the suite, such as ARGS='-k router'
+ARGS ?=
+BIN = $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types wagtail bench matrix docker-test clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
+
+demo: $(VENV)/.test ## the whole story on an example site, on an embedded PostgreSQL or on DATABASE_URL
+	@$(BIN)/python -m tests.demo
+
+test: $(VENV)/.test ## the suite, on an embedded PostgreSQL or on TEST_DATABASE_URL
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.lint ## style
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+
+types: $(VENV)/.lint ## types
+	@$(BIN)/mypy
+
+wagtail: .cache/venv/wagtail/.wagtail ## a Wagtail site through the main job
+	@.cache/venv/wagtail/bin/python -m pytest --ds=tests.wagtail.settings tests/wagtail $(ARGS)
+
+bench: .cache/venv/bench/.bench ## cost per query, of provisioning and of starting, with the alternatives beside
+	@.cache/venv/bench/bin/python -m tests.bench $(ARGS)
+
+matrix: .cache/venv/matrix/.matrix ## the suite on pairs of Python, Django and PostgreSQL
+	@.cache/venv/matrix/bin/nox -f tests/noxfile.py $(ARGS)
+
+docker-test: $(VENV)/.test ## the suite against each PostgreSQL of docker/
+	@PATH="$(abspath $(BIN)):$$PATH" sh docker/test.sh
+
+clean: ## remove all that these commands made
+	rm -rf .venv .cache .hypothesis .coverage build dist
+	find readonly_router tests -name __pycache__ -prune -exec rm -rf {} +
+
+# FOLDER/.EXTRA is touched when FOLDER holds the package with that extra, as pyproject.toml stands.
+.SECONDARY:
+$(VENV)/.test: pyproject.toml $(VENV)/pyvenv.cfg
+	@$(call install,$(@D),test)
+
+$(VENV)/.lint: pyproject.toml $(VENV)/.test
+	@$(call install,$(@D),lint)
+
+.cache/venv/wagtail/.wagtail: pyproject.toml .cache/venv/wagtail/pyvenv.cfg
+	@$(call install,$(@D),test$(comma)wagtail)
+
+.cache/venv/bench/.bench: pyproject.toml .cache/venv/bench/pyvenv.cfg
+	@$(call install,$(@D),test$(comma)bench)
+
+.cache/venv/matrix/.matrix: pyproject.toml .cache/venv/matrix/pyvenv.cfg
+	@$(call install,$(@D),matrix)
+
+%/pyvenv.cfg:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed: make PYTHON=...")'
+	@$(PYTHON) -m venv --clear $(@D)
+
+comma := ,
+pip = $(1)/bin/python -m pip --disable-pip-version-check
+define install
+echo "Installing django-readonly-router[$(2)] into $(1) ..."; \
+$(call pip,$(1)) install --quiet --editable ".[$(2)]" $(PINS) && \
+echo "Installed: `$(call pip,$(1)) list --format=freeze --exclude pip --exclude setuptools | tr '\n' ' '`" && \
+touch $@
+endef

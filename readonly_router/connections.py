@@ -1,0 +1,260 @@
+"""Where an alias leads: in read-only mode the writer's alias resolves to its twin's connection."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any
+
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.utils import CursorWrapper
+from django.db.utils import ConnectionHandler, DatabaseErrorWrapper, load_backend
+
+from . import conf, mode
+from .conf import ProcessMode
+from .databases import same_login
+from .errors import ConfigurationError
+from .refusals import is_refusal, refusal
+
+if TYPE_CHECKING:
+    _Wrapper = BaseDatabaseWrapper
+else:
+    _Wrapper = object
+
+
+class PairedConnectionHandler(ConnectionHandler):
+    """Django's handler, but a writer's alias leads to its twin in read-only mode.
+
+    `connections.__class__` becomes this class once (see `install`), so that every reference anybody already
+    holds to `django.db.connections` or `django.db.connection` takes part.
+    """
+
+    def __getitem__(self, alias: str) -> BaseDatabaseWrapper:
+        return super().__getitem__(resolve(alias))
+
+    def real(self, alias: str) -> BaseDatabaseWrapper:
+        """Return the alias's own connection whatever the mode."""
+        return super().__getitem__(alias)
+
+    def all(self, initialized_only: bool = False) -> list[BaseDatabaseWrapper]:
+        """Return the real connections: closing them through their aliases would leak the writer's."""
+        return [
+            self.real(alias)
+            for alias in self
+            if not initialized_only or hasattr(self._connections, alias)  # type: ignore[attr-defined]
+        ]
+
+    def create_connection(self, alias: str) -> BaseDatabaseWrapper:
+        """Create the alias's wrapper, a member of a pair where it is in one."""
+        if alias in conf.writers():
+            _refuse_unsafe_twin(alias, self)
+        wrapper: BaseDatabaseWrapper = super().create_connection(alias)
+        if alias in conf.writers() or alias in conf.twins():
+            wrapper.__class__ = _paired(type(wrapper), alias in conf.writers())
+        return wrapper
+
+
+def install() -> None:
+    """Make `django.db.connections` resolve pairs; wrappers made before are remade. Idempotent."""
+    if isinstance(connections, PairedConnectionHandler):
+        return
+    connections.__class__ = PairedConnectionHandler
+    for wrapper in connections.all(initialized_only=True):
+        if wrapper.alias in conf.twins() or wrapper.alias in conf.writers():
+            wrapper.close()
+            del connections[wrapper.alias]
+
+
+def resolve(alias: str) -> str:
+    """Return the alias whose own connection serves `alias` here and now.
+
+    A transaction opened through a writer's alias keeps its connection to its end, whatever the mode does
+    meanwhile; only an explicit `writable()` leaves it, for a transaction of its own on the writer.
+    """
+    twin = conf.twins().get(alias)
+    if twin is None:
+        return alias
+    if mode.is_read_only():
+        return alias if _holds(alias) else twin
+    if mode.scope() is not mode.Scope.WRITABLE and _holds(twin):
+        return twin
+    return alias
+
+
+def open_transactions() -> list[str]:
+    """Return the writer aliases through which this thread has a transaction open, on either connection."""
+    return [writer for writer, twin in conf.twins().items() if _holds(writer) or _holds(twin)]
+
+
+def writer_transactions() -> list[str]:
+    """Return the aliases of the writers on which this thread has a transaction open."""
+    return [writer for writer in conf.twins() if _holds(writer)]
+
+
+class _Held(threading.local):
+    """The pair members of this thread that left autocommit, by alias: a hint, the wrapper knows the truth."""
+
+    def __init__(self) -> None:
+        self.wrappers: dict[str, PairMember] = {}
+
+
+_held = _Held()
+
+
+def _holds(alias: str) -> bool:
+    if not _held.wrappers:
+        return False
+    wrapper = _held.wrappers.get(alias)
+    return wrapper is not None and wrapper.holds_alias()
+
+
+class PairMember(_Wrapper):
+    """What a wrapper of a pair adds to Django's: typed refusals, and knowing its open transaction."""
+
+    is_twin = False
+
+    @cached_property
+    def wrap_database_errors(self) -> DatabaseErrorWrapper:
+        return RefusalTranslator(self)
+
+    def make_cursor(self, cursor: Any) -> Any:
+        return _translating(super().make_cursor(cursor))
+
+    def make_debug_cursor(self, cursor: Any) -> Any:
+        return _translating(super().make_debug_cursor(cursor))
+
+    def set_autocommit(self, autocommit: bool, *args: Any, **kwargs: Any) -> None:
+        """Note who left autocommit: a transaction begins and ends there."""
+        super().set_autocommit(autocommit, *args, **kwargs)
+        if autocommit:
+            _held.wrappers.pop(self.alias, None)
+        elif self._may_hold():
+            _held.wrappers[self.alias] = self
+
+    def _may_hold(self) -> bool:
+        return True
+
+    def holds_alias(self) -> bool:
+        """Tell whether an open transaction keeps the writer's alias on this connection."""
+        if self.in_atomic_block:
+            return True
+        if self.connection is None or self.autocommit:
+            _held.wrappers.pop(self.alias, None)
+            return False
+        # Autocommit is off: psycopg knows, without a round trip, whether a transaction is open (0 is IDLE).
+        return bool(self.connection.info.transaction_status != 0)
+
+
+class Writer(PairMember):
+    """The connection of a writer's alias."""
+
+
+class Twin(PairMember):
+    """The connection of a twin's alias; each of its sessions starts read-only, whoever provisioned the role."""
+
+    is_twin = True
+
+    def _may_hold(self) -> bool:
+        # In normal mode somebody asked for the twin by its own name: that does not move the writer's alias.
+        return mode.is_read_only()
+
+    def _configure_connection(self, connection: Any) -> bool:
+        # Also called by psycopg's pool for each connection it opens.
+        configured = bool(super()._configure_connection(connection))  # type: ignore[misc]
+        return _start_read_only(connection) or configured
+
+
+class RefusalTranslator(DatabaseErrorWrapper):
+    """Django's translation of psycopg errors, with refused writes as one typed error."""
+
+    def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:
+        if exc_type is not None and is_refusal(exc_value, on_twin=self.wrapper.is_twin):
+            raise refusal(
+                exc_value, alias=self.wrapper.alias, reason=_reason(self.wrapper)
+            ).with_traceback(traceback) from exc_value
+        super().__exit__(exc_type, exc_value, traceback)
+
+
+def _reason(wrapper: PairMember) -> str:
+    if reason := mode.get_status().reason:
+        return reason
+    if wrapper.is_twin:
+        writer = conf.writers()[wrapper.alias]
+        return f"'{wrapper.alias}' is the read-only twin of '{writer}'; write through '{writer}'."
+    return "The server or the role is read-only (default_transaction_read_only, or a standby); ask its operator."
+
+
+class _TranslatingCursor:
+    """The two psycopg methods that raise past Django's wrapping of cursor methods: while they are consumed."""
+
+    cursor: Any
+    db: Any
+
+    @contextmanager
+    def copy(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
+        below = getattr(super(), "copy", self.cursor.copy)
+        with self.db.wrap_database_errors, below(*args, **kwargs) as copy:
+            yield copy
+
+    def stream(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
+        with self.db.wrap_database_errors:
+            yield from self.cursor.stream(*args, **kwargs)
+
+
+def _translating(cursor: CursorWrapper) -> CursorWrapper:
+    cursor.__class__ = _cursor_class(type(cursor))
+    return cursor
+
+
+@lru_cache
+def _cursor_class(base: type[CursorWrapper]) -> type[CursorWrapper]:
+    return type(base.__name__, (_TranslatingCursor, base), {"__module__": __name__})
+
+
+def _start_read_only(connection: Any) -> bool:
+    """Make the session read-only where its role did not already; tell whether a statement was sent.
+
+    PostgreSQL 14+ reports both parameters at connect, so the usual case costs no round trip:
+    https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-ASYNC
+    """
+    reported = connection.info.parameter_status
+    if "on" in (reported("default_transaction_read_only"), reported("in_hot_standby")):
+        return False
+    connection.execute("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
+    return True
+
+
+def _refuse_unsafe_twin(twin: str, handler: ConnectionHandler) -> None:
+    """Raise ConfigurationError for a twin through which writes could land."""
+    writer = conf.writers()[twin]
+    entries = handler.settings
+    if twin not in entries or writer not in entries:
+        return  # Django names the missing alias.
+    if _driver(entries[twin]["ENGINE"]) != "psycopg":
+        raise ConfigurationError(
+            f"DATABASES['{twin}'] is not PostgreSQL with psycopg 3, so nothing would refuse a write; "
+            "use django.db.backends.postgresql and install psycopg."
+        )
+    if mode.process() is not ProcessMode.LOCKED and same_login(entries[twin], entries[writer]):
+        raise ConfigurationError(
+            f"DATABASES['{twin}'] logs in as the writer '{writer}' itself, so nothing would refuse a write; "
+            "give it a USER of its own and run manage.py create_readonly_role."
+        )
+
+
+@lru_cache
+def _driver(engine: str) -> str:
+    """Return the name of a PostgreSQL engine's driver module; empty for another vendor."""
+    wrapper = load_backend(engine).DatabaseWrapper
+    return str(wrapper.Database.__name__) if wrapper.vendor == "postgresql" else ""
+
+
+@lru_cache
+def _paired(base: type[BaseDatabaseWrapper], twin: bool) -> type[BaseDatabaseWrapper]:
+    """Return the wrapper class of the engine as a member of a pair; one class per engine and side."""
+    member = Twin if twin else Writer
+    return type(member.__name__, (member, base), {"__module__": __name__})
+

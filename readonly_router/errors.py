@@ -1,0 +1,42 @@
+"""The errors this package raises, drawn as one tree."""
+
+from __future__ import annotations
+
+from django.core.exceptions import ImproperlyConfigured
+from django.db.utils import DatabaseError
+
+
+class ReadOnlyRouterError(Exception):
+    """Something about read-only mode needs your attention."""
+
+
+class ConfigurationError(ReadOnlyRouterError, ImproperlyConfigured):
+    """A setting or an environment variable does not hold what it may hold."""
+
+
+class ModeError(ReadOnlyRouterError):
+    """The mode cannot change here: a transaction is open, or the process is locked."""
+
+
+class ProvisioningError(ReadOnlyRouterError):
+    """The read-only role could not be provisioned; the message says what was left and what to do."""
+
+
+class ReadOnlyError(ReadOnlyRouterError, DatabaseError):
+    """PostgreSQL refused a write.
+
+    `alias` is the connection that met the refusal, `sqlstate` PostgreSQL's code: `25006`
+    (read_only_sql_transaction) or `42501` (insufficient_privilege). The psycopg error is the `__cause__`.
+    Source: https://www.postgresql.org/docs/current/errcodes-appendix.html
+    """
+
+    # Defaults, so that an error rebuilt from its args alone (pickle, copy) still has them.
+    alias: str = ""
+    sqlstate: str = ""
+
+    @classmethod
+    def of(cls, message: str, *, alias: str, sqlstate: str) -> ReadOnlyError:
+        """Return the error with its facts attached; `args` stays the message alone, as Django expects."""
+        error = cls(message)
+        error.alias, error.sqlstate = alias, sqlstate
+        return error

@@ -1,0 +1,167 @@
+"""`manage.py create_readonly_role`: parse, one library call, lines out."""
+
+from __future__ import annotations
+
+import os
+from argparse import ArgumentParser
+from collections.abc import Iterable
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from ... import conf
+from ...databases import parse_url
+from ...errors import ReadOnlyRouterError
+from ...roles import script
+from ...roles.provision import Report, Target, check, drop, preview, provision, target_for
+from ...roles.spec import Gap, Plan, Power, Proof
+
+ADMIN_URL = "DATABASE_ADMIN_URL"
+
+
+class Command(BaseCommand):
+    """Provision the twin: a login that holds SELECT and nothing else, and prove it."""
+
+    help = "Create or update the read-only role of each pair in DATABASES, then log in as it and prove it."
+    # The checks that ask the database are this command's own business.
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        add = parser.add_argument
+        add("--database", action="append", metavar="ALIAS", help="writer alias (repeatable); default: every pair")
+        add("--admin-url", metavar="URL", help=f"login that may create roles; default: {ADMIN_URL}, else the writer")
+        add("--schema", action="append", metavar="NAME", help="only this schema (repeatable); default: all")
+        add("--harden", action="store_true", help="also take from PUBLIC what still writes; prints the undo script")
+        add("--rotate-password", action="store_true", help="set the role's password to the one in DATABASES")
+        add("--force", action="store_true", help="with --drop: end the role's sessions first")
+        verb = parser.add_mutually_exclusive_group()
+        verb.add_argument("--dry-run", action="store_true", help="print the plan; change nothing")
+        verb.add_argument("--sql", action="store_true", help="print the plan as a psql script; change nothing")
+        verb.add_argument("--check", action="store_true", help="exit 1 and list what drifted; change nothing")
+        verb.add_argument("--drop", action="store_true", help="revoke everything it was granted, then drop the role")
+
+    def handle(self, **options: Any) -> None:
+        try:
+            targets = self._targets(options)
+            for target in targets:
+                self._run(target, options)
+        except ReadOnlyRouterError as error:
+            raise CommandError(str(error)) from None
+
+    def _targets(self, options: dict[str, Any]) -> list[Target]:
+        """Return every target, each found provisionable before the first is touched."""
+        admin = _admin(options["admin_url"])
+        schemas = tuple(options["schema"]) if options["schema"] else None
+        targets = [
+            target_for(alias, admin=admin, schemas=schemas, rotate=options["rotate_password"])
+            for alias in options["database"] or conf.twins()
+        ]
+        if len(targets) > 1 and not options["drop"]:
+            for target in targets:
+                preview(target, dba=options["sql"])
+        return targets
+
+    def _run(self, target: Target, options: dict[str, Any]) -> None:
+        if options["drop"]:
+            self._drop(target, force=options["force"])
+        elif options["sql"]:
+            _, plan, hardening = preview(target, harden=options["harden"], dba=True)
+            self.stdout.write(script.render(target.role, plan, hardening))
+        elif options["dry_run"]:
+            _, plan, hardening = preview(target, harden=options["harden"])
+            self._print_plan(target, plan, hardening)
+        elif options["check"]:
+            self._check(target)
+        else:
+            self._provision(target, harden=options["harden"])
+
+    def _provision(self, target: Target, *, harden: bool) -> None:
+        report = provision(target, harden=harden, tell=self._tell)
+        self._title(target, f"{report.statements} statements" if report.statements else "nothing to do")
+        self._print_gaps(report.plan.gaps)
+        self._print_hardening(report.hardening)
+        self._print_proof(report.proof)
+        if report.late:
+            raise CommandError(
+                f"Still open: {', '.join(report.late)}. Tables they create may not be readable; "
+                "run this again when they are over."
+            )
+        self._refuse_unproved(report)
+
+    def _check(self, target: Target) -> None:
+        report = check(target)
+        drift = [statement.says for statement in report.plan.statements]
+        self._title(target, f"{len(drift)} differences" if drift else "as wanted")
+        self._lines("  missing: {}", drift)
+        self._print_gaps(report.plan.gaps)
+        self._print_proof(report.proof)
+        if drift:
+            raise CommandError(
+                f"Role '{target.role.name}' differs from what is wanted; run create_readonly_role without --check."
+            )
+        self._refuse_unproved(report)
+
+    def _drop(self, target: Target, *, force: bool) -> None:
+        count = drop(target, force=force, tell=self._tell)
+        self._title(target, f"dropped, {count} statements" if count else "nothing to drop")
+
+    def _refuse_unproved(self, report: Report) -> None:
+        proof = report.proof
+        if proof is None or report.holds:
+            return
+        raise CommandError(
+            f"Role '{report.target.role.name}' is not proved: {len(proof.unreadable)} relations are not readable, "
+            f"{len(proof.landed)} writes are possible; mend the lines above and run this again."
+        )
+
+    def _print_plan(self, target: Target, plan: Plan, hardening: Plan) -> None:
+        count = len(plan.statements) + len(hardening.statements)
+        self._title(target, f"would run {count} statements" if count else "nothing to do")
+        for statement in (*plan.statements, *hardening.statements):
+            self.stdout.write(f"  {statement.step.value}: {statement.says} [as {statement.actor.value}]")
+        self._print_gaps(plan.gaps)
+        self._print_hardening(hardening)
+
+    def _print_hardening(self, hardening: Plan) -> None:
+        self._lines("  hardening breaks: {}", hardening.breaks)
+        if hardening.undo:
+            self.stdout.write("  undo script of the hardening:")
+            self._lines("    {};", hardening.undo)
+
+    def _print_gaps(self, gaps: Iterable[Gap]) -> None:
+        for gap in gaps:
+            self.stdout.write(f"  not done: {gap.says}")
+            self.stdout.write(f"    {gap.statement};")
+
+    def _print_proof(self, proof: Proof | None) -> None:
+        if proof is None:
+            return
+        self.stdout.write(f"  relations readable: {proof.readable}, not readable: {len(proof.unreadable)}")
+        self.stdout.write(f"  write probes refused: {proof.refused}, writes possible: {len(proof.landed)}")
+        for gap in proof.unreadable:
+            self.stdout.write(f"  NOT READABLE: {gap.says}")
+            self.stdout.write(f"    {gap.statement};")
+        self._print_powers("  WRITES: {}", proof.landed)
+        self.stdout.write(f"  powers left: {len(proof.powers)}")
+        self._print_powers("    {}", proof.powers)
+
+    def _print_powers(self, form: str, powers: Iterable[Power]) -> None:
+        for power in powers:
+            line = f"{power.says}: {power.statement};" if power.statement else f"{power.says} (nothing removes it)"
+            self.stdout.write(form.format(line))
+
+    def _title(self, target: Target, outcome: str) -> None:
+        self.stdout.write(f"{target.writer_alias} -> {target.twin_alias}: role {target.role.name}: {outcome}")
+
+    def _lines(self, form: str, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.stdout.write(form.format(line))
+
+    def _tell(self, line: str) -> None:
+        self.stderr.write(line)
+
+
+def _admin(url: str | None) -> dict[str, Any] | None:
+    if url is not None:
+        return parse_url({"--admin-url": url}, "--admin-url")
+    return parse_url(os.environ, ADMIN_URL) if os.environ.get(ADMIN_URL) else None

@@ -1,0 +1,1 @@
+"""Provisioning of the twin's role: inspect (catalog), diff (plan), apply, prove."""

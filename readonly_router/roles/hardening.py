@@ -1,0 +1,102 @@
+"""What `--harden` takes from PUBLIC, whom it gives it back to, what that breaks and how to undo it; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from psycopg import sql
+
+from .catalog import excess_privileges
+from .plan import _default_statement, revoke
+from .spec import Actor, Grant, Plan, Power, Role, Statement, Step
+
+Defaults = Iterable[tuple[str, Actor | None, str, str, str]]
+
+_READING_DEFAULTS = {"SELECT", "USAGE"}
+
+
+def plan_hardening(wanted: Role, public: Iterable[Grant], defaults: Defaults) -> Plan:
+    """Return the revokes from PUBLIC with, before each, the grants that keep everybody else working."""
+    grants = [grant for grant in public if grant.actor is not None]
+    statements = [statement for grant in grants for statement in _harden(grant)]
+    writing = [row for row in defaults if _writes(row) and row[1] is not None]
+    statements += [
+        _default_statement(Step.HARDEN, actor or Actor.ADMIN, creator, schema, kind, privilege, "", revoke=True)
+        for creator, actor, schema, kind, privilege in writing
+    ]
+    undo = [line for grant in grants for line in _undo(grant)]
+    undo += [
+        _default_statement(
+            Step.HARDEN, actor or Actor.ADMIN, creator, schema, kind, privilege, ""
+        ).text.as_string(None)
+        for creator, actor, schema, kind, privilege in writing
+    ]
+    return Plan(statements=tuple(statements), undo=tuple(undo), breaks=tuple(_breaks(grants)))
+
+
+def public_powers(public: Iterable[Grant], defaults: Defaults) -> Iterator[Power]:
+    """Yield what the twin may do because PUBLIC may, each with the statement that would end it."""
+    for grant in public:
+        privileges = excess_privileges(grant)
+        text = revoke(Step.HARDEN, grant, privileges, "").text.as_string(None)
+        why = f" ({grant.reason})" if grant.reason else ""
+        yield Power(says=f"{', '.join(privileges)} on {_objects(grant)}{why}", statement=text)
+    for creator, actor, schema, kind, privilege in (row for row in defaults if _writes(row)):
+        statement = _default_statement(
+            Step.HARDEN, actor or Actor.ADMIN, creator, schema, kind, privilege, "", revoke=True
+        )
+        yield Power(says=f"{privilege} on objects that {creator} creates", statement=statement.text.as_string(None))
+
+
+def _objects(grant: Grant) -> str:
+    kind, first = grant.kind.lower(), grant.targets[0]
+    return f"{kind} {first}" if len(grant.targets) == 1 else f"{len(grant.targets)} objects like {kind} {first}"
+
+
+def _writes(row: tuple[str, Actor | None, str, str, str]) -> bool:
+    return row[3] in "rSnL" and row[4] not in _READING_DEFAULTS or (row[3] == "S" and row[4] == "USAGE")
+
+
+def _harden(grant: Grant) -> Iterator[Statement]:
+    privileges = excess_privileges(grant)
+    statement = revoke(Step.HARDEN, grant, privileges, "")
+    if grant.holders:
+        # In one transaction, so that nobody is without it for a moment.
+        yield Statement(
+            step=statement.step,
+            actor=statement.actor,
+            first=(_give(grant, sql.SQL(", ").join(map(sql.Identifier, grant.holders))),),
+            text=statement.text,
+            says=statement.says + f", grant to {len(grant.holders)} roles",
+        )
+    else:
+        yield statement
+
+
+def _give(grant: Grant, to: sql.Composable) -> sql.Composable:
+    return sql.SQL("GRANT {} ON {} {} TO {}").format(
+        sql.SQL(", ".join(excess_privileges(grant))), sql.SQL(grant.kind), sql.SQL(", ".join(grant.targets)), to
+    )
+
+
+def _undo(grant: Grant) -> Iterator[str]:
+    yield _give(grant, sql.SQL("PUBLIC")).as_string(None)
+    for holder in grant.holders:
+        yield revoke(Step.HARDEN, grant, excess_privileges(grant), holder).text.as_string(None)
+
+
+def _breaks(grants: Iterable[Grant]) -> Iterator[str]:
+    kinds = {(grant.kind, grant.reason) for grant in grants}
+    texts = {
+        "DATABASE": "temporary tables fail for roles created after this, and for the twin",
+        "SCHEMA": "roles created after this cannot create objects in schemas that were open to PUBLIC",
+        "ROUTINE": "roles created after this, and the twin, cannot execute these functions, nor read views and"
+        " row-level policies that call them",
+        "TABLE": "roles created after this lose what PUBLIC could do to these tables",
+        "SEQUENCE": "roles created after this cannot advance these sequences",
+        "LARGE OBJECT": "roles created after this cannot write these large objects",
+        "FOREIGN SERVER": "roles created after this cannot define foreign tables on these servers",
+    }
+    for kind in dict.fromkeys(kind for kind, _ in sorted(kinds)):
+        if kind in texts:
+            yield texts[kind]

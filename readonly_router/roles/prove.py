@@ -1,0 +1,229 @@
+"""Logs in as the twin and proves the result: what it can read, what it is refused, what it can still do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from .logins import first_line
+from .spec import Gap, Power, Proof, Role
+
+# read_only_sql_transaction, insufficient_privilege
+REFUSED = frozenset({"25006", "42501"})
+# What a relation the writer could not read either answers: not populated yet.
+UNPOPULATED = "55000"
+
+_SESSION = """SELECT current_user::text, current_setting('default_transaction_read_only'),
+    pg_is_in_recovery(), session_user::text"""
+
+# As the twin: effective privileges, so memberships and PUBLIC count.
+_READABLE = """SELECT n.nspname, c.relname, c.relkind::text,
+    has_schema_privilege(n.oid, 'USAGE') AND CASE c.relkind WHEN 'S' THEN has_sequence_privilege(c.oid, 'SELECT')
+        ELSE has_table_privilege(c.oid, 'SELECT') END,
+    has_table_privilege(%(writer)s, c.oid, 'SELECT'), c.relrowsecurity
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+      AND (%(schemas)s::text[] IS NULL OR n.nspname = ANY(%(schemas)s::text[]))
+    ORDER BY 1, 2"""
+
+_WRITABLE = """SELECT format('%%I.%%I', n.nspname, c.relname), p.privilege
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace,
+    LATERAL (SELECT string_agg(privilege, ', ') AS privilege FROM unnest(%(privileges)s::text[]) privilege
+             WHERE CASE WHEN c.relkind <> 'S' THEN has_table_privilege(c.oid, privilege)
+                          OR privilege IN ('INSERT', 'UPDATE', 'REFERENCES')
+                             AND has_any_column_privilege(c.oid, privilege) END) p
+    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+      AND p.privilege IS NOT NULL
+    UNION ALL
+    SELECT format('%%I.%%I', n.nspname, c.relname), p.privilege
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace,
+    LATERAL (SELECT string_agg(privilege, ', ') AS privilege FROM unnest('{{USAGE,UPDATE}}'::text[]) privilege
+             WHERE has_sequence_privilege(c.oid, privilege)) p
+    WHERE c.relkind = 'S' AND n.nspname !~ '^pg_' AND p.privilege IS NOT NULL
+    ORDER BY 1"""
+
+# One ordinary table with a plain column, one sequence, one materialized view to try writes on.
+_SAMPLE = """SELECT n.nspname, c.relname, a.attname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+     AND a.attidentity = '' AND a.attgenerated = ''
+    WHERE c.relkind = ANY (%(kinds)s::text[]) AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+      AND (%(schemas)s::text[] IS NULL OR n.nspname = ANY(%(schemas)s::text[]))
+    ORDER BY c.oid LIMIT 1"""
+
+_TABLE_PROBES = (
+    "INSERT INTO {table} ({column}) SELECT {column} FROM {table} WHERE false",
+    "UPDATE {table} SET {column} = {column} WHERE false",
+    "DELETE FROM {table} WHERE false",
+    "WITH gone AS (DELETE FROM {table} WHERE false RETURNING 1) SELECT count(*) FROM gone",
+    "DO $$ BEGIN EXECUTE 'DELETE FROM ' || {literal} || ' WHERE false'; END $$",
+    "EXPLAIN ANALYZE DELETE FROM {table} WHERE false",
+    "SELECT {column} FROM {table} LIMIT 0 FOR UPDATE",
+    "ALTER TABLE {table} ADD COLUMN readonly_router_probe int",
+    "CREATE INDEX ON {table} ({column})",
+    "COMMENT ON TABLE {table} IS 'probe'",
+    "LOCK TABLE {table} IN ROW EXCLUSIVE MODE",
+)
+_SEQUENCE_PROBES = ("ALTER SEQUENCE {table} INCREMENT BY 1",)
+_MATVIEW_PROBES = ("REFRESH MATERIALIZED VIEW {table}",)
+_ROLE_PROBES = (
+    "CREATE SCHEMA readonly_router_probe",
+    "CREATE ROLE readonly_router_probe",
+    "ALTER ROLE {role} CREATEDB",
+    "ALTER ROLE {writer} CONNECTION LIMIT 0",
+    "SET ROLE {writer}",
+    "SET SESSION AUTHORIZATION {writer}",
+    "DROP OWNED BY {writer}",
+)
+
+
+def prove(connection: psycopg.Connection[Any], wanted: Role, powers: Iterable[Power]) -> Proof:
+    """Return what a session of the twin shows; every probe is rolled back, and none waits long for a lock."""
+    readable, unreadable = _reads(connection, wanted)
+    landed = [*_session_powers(connection, wanted), *_privileges(connection)]
+    refused = 0
+    for switched_off in (False, True):
+        for probe in _probes(connection, wanted):
+            outcome = _try(connection, probe, switched_off=switched_off)
+            if outcome:
+                landed.append(Power(says=outcome))
+            else:
+                refused += 1
+    return Proof(
+        readable=readable,
+        unreadable=tuple(unreadable),
+        refused=refused,
+        landed=tuple(dict.fromkeys(landed)),
+        powers=(*powers, *_standing_powers(connection, wanted)),
+    )
+
+
+def _session_powers(connection: psycopg.Connection[Any], wanted: Role) -> Iterator[Power]:
+    user, read_only, standby, session = _one(connection, _SESSION)
+    if user != wanted.name or session != wanted.name:
+        yield Power(says=f"the twin's login is role '{session}' acting as '{user}', not '{wanted.name}'")
+    if read_only != "on" and not standby:
+        yield Power(
+            says="the twin's sessions do not start read-only",
+            statement=f"ALTER ROLE {_name(wanted.name)} SET default_transaction_read_only = on",
+        )
+
+
+def _reads(connection: psycopg.Connection[Any], wanted: Role) -> tuple[int, list[Gap]]:
+    readable, unreadable = 0, []
+    for schema, name, kind, allowed, writer_reads, row_security in connection.execute(
+        _READABLE, _parameters(wanted)
+    ).fetchall():
+        target = sql.Identifier(schema, name)
+        # A privilege says all about a table; views, foreign tables and row-level security must be tried.
+        error = None if allowed else "permission denied"
+        if allowed and (kind in "vmf" or row_security):
+            error = _read(connection, target)
+        if error is None:
+            readable += 1
+        elif writer_reads:
+            unreadable.append(_unreadable(wanted, target, error, row_security))
+    return readable, unreadable
+
+
+def _read(connection: psycopg.Connection[Any], target: sql.Identifier) -> str | None:
+    try:
+        connection.execute(sql.SQL("SELECT FROM {} LIMIT 0").format(target))
+    except psycopg.Error as error:
+        return None if error.sqlstate == UNPOPULATED else first_line(error)
+    return None
+
+
+def _unreadable(wanted: Role, target: sql.Identifier, error: str, row_security: bool) -> Gap:
+    name, role = target.as_string(None), _name(wanted.name)
+    statement = f"GRANT SELECT ON {name} TO {role}"
+    if row_security and "row-level security" in error:
+        statement = f"CREATE POLICY readonly_router ON {name} FOR SELECT TO {role} USING (true)"
+    elif "user mapping" in error:
+        statement = f"CREATE USER MAPPING FOR {role} SERVER ... OPTIONS (user ..., password ...)"
+    return Gap(says=f"{name} is not readable: {error}", statement=statement)
+
+
+def _privileges(connection: psycopg.Connection[Any]) -> Iterator[Power]:
+    privileges = ["INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER"]
+    if connection.info.server_version >= 170000:
+        privileges.append("MAINTAIN")
+    for target, held in connection.execute(_WRITABLE.format(), {"privileges": privileges}):
+        yield Power(says=f"{held} on {target}", statement=f"REVOKE {held} ON {target} FROM PUBLIC")
+
+
+def _probes(connection: psycopg.Connection[Any], wanted: Role) -> Iterator[sql.Composable]:
+    names: dict[str, sql.Composable] = {
+        "role": sql.Identifier(wanted.name),
+        "writer": sql.Identifier(wanted.writer),
+    }
+    yield from (sql.SQL(text).format(**names) for text in _ROLE_PROBES)
+    for kinds, texts in ((("r", "p"), _TABLE_PROBES), (("S",), _SEQUENCE_PROBES), (("m",), _MATVIEW_PROBES)):
+        row = connection.execute(_SAMPLE, {**_parameters(wanted), "kinds": list(kinds)}).fetchone()
+        if row:
+            table = sql.Identifier(row[0], row[1])
+            names.update(table=table, column=sql.Identifier(row[2]), literal=sql.Literal(table.as_string(None)))
+            yield from (sql.SQL(text).format(**names) for text in texts)
+
+
+def _try(connection: psycopg.Connection[Any], probe: sql.Composable, *, switched_off: bool) -> str:
+    """Return what happened when a probe was not refused; empty when PostgreSQL refused it. Rolled back always."""
+    text = probe.as_string(None)
+    try:
+        with connection.transaction(force_rollback=True):
+            # LOCAL: behind a pooler the session is the site's own.
+            connection.execute("SET LOCAL lock_timeout = '2s'")
+            if switched_off:
+                connection.execute("SET TRANSACTION READ WRITE")
+            connection.execute(probe)
+    except psycopg.Error as error:
+        if error.sqlstate in REFUSED:
+            return ""
+        return f"could not be judged ({error.sqlstate}): {text}"
+    return f"was not refused: {text}"
+
+
+def _standing_powers(connection: psycopg.Connection[Any], wanted: Role) -> Iterator[Power]:
+    """Yield what stock PostgreSQL leaves to any login, and what this server adds."""
+    role = _name(wanted.name)
+    yield Power(says="switch its own default_transaction_read_only off; its grants still refuse writes to your data")
+    yield Power(says="NOTIFY, and ALTER ROLE on itself (password, settings)")
+    if int(_one(connection, "SHOW max_prepared_transactions")[0]) > 0:
+        yield Power(
+            says="PREPARE TRANSACTION, which holds locks past its session",
+            statement="ALTER SYSTEM SET max_prepared_transactions = 0 -- and restart",
+        )
+    for (database,) in connection.execute(_OTHER_DATABASES).fetchall():
+        yield Power(
+            says=f"connect to database {database}", statement=f"REVOKE CONNECT ON DATABASE {database} FROM PUBLIC"
+        )
+    for event, name in connection.execute(_EVENT_TRIGGERS).fetchall():
+        yield Power(says=f"event trigger {name} runs on {event} for the twin too", statement="")
+    for (table,) in connection.execute(_FOREIGN_TABLES).fetchall():
+        yield Power(
+            says=f"reading foreign table {table} runs a read-write transaction on its server",
+            statement=f"REVOKE SELECT ON {table} FROM {role}",
+        )
+
+
+_OTHER_DATABASES = """SELECT quote_ident(datname) FROM pg_database
+    WHERE datname <> current_database() AND datallowconn AND has_database_privilege(oid, 'CONNECT') ORDER BY 1"""
+_EVENT_TRIGGERS = "SELECT evtevent, quote_ident(evtname) FROM pg_event_trigger WHERE evtenabled <> 'D' ORDER BY 2"
+_FOREIGN_TABLES = """SELECT format('%I.%I', n.nspname, c.relname) FROM pg_foreign_table f
+    JOIN pg_class c ON c.oid = f.ftrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE has_table_privilege(c.oid, 'SELECT') AND EXISTS (SELECT FROM pg_user_mappings u
+        WHERE u.srvid = f.ftserver AND u.usename IN ('public', current_user)) ORDER BY 1"""
+
+
+def _parameters(wanted: Role) -> dict[str, Any]:
+    return {"writer": wanted.writer, "schemas": list(wanted.schemas) if wanted.schemas is not None else None}
+
+
+def _one(connection: psycopg.Connection[Any], query: str) -> tuple[Any, ...]:
+    return tuple(connection.execute(query.encode()).fetchone() or ())
+
+
+def _name(name: str) -> str:
+    return sql.Identifier(name).as_string(None)

@@ -1,0 +1,335 @@
+"""Provisioning from end to end: inspect, refuse or plan, apply in order, prove. Composes the modules beside it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import psycopg
+from django.db import connections
+
+from .. import conf, mode
+from ..conf import ProcessMode
+from ..errors import ProvisioningError
+from . import catalog, logins
+from .apply import PlanIsStale, Sessions, apply, only_run, wait_for_older_transactions
+from .hardening import plan_hardening, public_powers
+from .plan import as_dba, plan_drop, plan_role, refusals
+from .prove import prove
+from .spec import Actor, Gap, Plan, Power, Proof, Role, RoleState
+
+Tell = Callable[[str], None]
+
+# How long a run waits for transactions older than the default privileges, and a standby for what was granted.
+WAIT_SECONDS = 30.0
+ROUNDS = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """One pair to provision: the wanted role, and how each login is reached (libpq parameters)."""
+
+    writer_alias: str
+    twin_alias: str
+    role: Role
+    admin: Mapping[str, Any] = field(repr=False)
+    writer: Mapping[str, Any] = field(repr=False)
+    twin: Mapping[str, Any] = field(repr=False)
+    assumed: str = ""
+    own_admin: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What a run did and proved; `late` are transactions that may still create unreadable tables."""
+
+    target: Target
+    statements: int
+    plan: Plan
+    proof: Proof | None = None
+    late: tuple[str, ...] = ()
+    hardening: Plan = Plan()
+
+    @property
+    def holds(self) -> bool:
+        return self.proof is not None and self.proof.holds and not self.late
+
+
+def target_for(
+    writer_alias: str,
+    *,
+    admin: Mapping[str, Any] | None = None,
+    schemas: tuple[str, ...] | None = None,
+    rotate: bool = False,
+) -> Target:
+    """Return what to provision for a pair, asking the writer's own login who it is.
+
+    `admin` is a DATABASES entry of the login that may create roles; without it the writer's own is used.
+    """
+    twin_alias = conf.twins().get(writer_alias)
+    if twin_alias is None:
+        pairs = ", ".join(conf.twins()) or "none"
+        raise ProvisioningError(f"'{writer_alias}' is no writer of READONLY_ROUTER_PAIRS (writers: {pairs}).")
+    _refuse_unusable(writer_alias, twin_alias)
+    writer, twin = (connections.settings[alias] for alias in (writer_alias, twin_alias))
+    reach = logins.parameters(writer, writer_alias)
+    assumed = writer["OPTIONS"].get("assume_role") or ""
+    with logins.connect(f"the writer '{writer_alias}'", reach) as connection:
+        name = connection.execute("SELECT current_user::text, current_database()").fetchone() or ("", "")
+        verifier = logins.scram_verifier(connection, twin["PASSWORD"], twin["USER"])
+    role = Role(
+        name=twin["USER"],
+        writer=assumed or name[0],
+        database=name[1],
+        schemas=schemas,
+        verifier=verifier,
+        rotate=rotate,
+    )
+    direct = None if admin is None else {**logins.parameters(dict(admin), writer_alias), "dbname": name[1]}
+    return Target(
+        writer_alias=writer_alias,
+        twin_alias=twin_alias,
+        role=role,
+        admin=direct or reach,
+        writer=_reached_directly(reach, direct),
+        twin=logins.parameters(twin, twin_alias),
+        assumed=assumed,
+        own_admin=admin is None,
+    )
+
+
+def _reached_directly(writer: dict[str, Any], admin: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the writer's login on the admin's way to the server: DATABASES may lead through a pooler."""
+    way = {key: (admin or {})[key] for key in ("host", "port", "dbname") if key in (admin or {})}
+    return {**writer, **way}
+
+
+def _refuse_unusable(writer_alias: str, twin_alias: str) -> None:
+    for alias in (writer_alias, twin_alias):
+        if alias not in connections.settings:
+            raise ProvisioningError(f"DATABASES has no '{alias}'; add it (see databases_from_env).")
+    if mode.process() is ProcessMode.LOCKED:
+        raise ProvisioningError(
+            "DB_READ_ONLY=locked keeps the writer's login out of this process; run this without it."
+        )
+    twin, writer = connections.settings[twin_alias], connections.settings[writer_alias]
+    if not twin["USER"]:
+        raise ProvisioningError(f"DATABASES['{twin_alias}'] has no USER to provision; set it.")
+    if writer["PASSWORD"] and not twin["PASSWORD"]:
+        raise ProvisioningError(
+            f"DATABASES['{twin_alias}'] has no PASSWORD; set DB_READONLY_PASSWORD or DATABASE_READONLY_URL."
+        )
+
+
+# -- reading: what would be done, and whether all is well ------------------------------------------------------------
+
+
+def preview(target: Target, *, harden: bool = False, dba: bool = False) -> tuple[RoleState, Plan, Plan]:
+    """Return the state, the plan and the hardening's plan; changes nothing. Raises what would be refused."""
+    with _sessions(target) as sessions:
+        return _preview(target, sessions, harden=harden, dba=dba)
+
+
+def check(target: Target) -> Report:
+    """Return the drift as a report whose plan is what a run would do; changes nothing."""
+    with _sessions(target) as sessions:
+        state, plan, _ = _preview(target, sessions)
+        proof = _proof(target, sessions) if state.role is not None else None
+        return Report(target=target, statements=0, plan=plan, proof=proof)
+
+
+def _preview(
+    target: Target, sessions: Sessions, *, harden: bool = False, dba: bool = False
+) -> tuple[RoleState, Plan, Plan]:
+    state = catalog.inspect(sessions[Actor.ADMIN], target.role)
+    state = as_dba(state) if dba else state
+    for reason in refusals(target.role, state):
+        raise ProvisioningError(reason)
+    hardening = _hardening(target, sessions, dba=dba) if harden else Plan()
+    return state, plan_role(target.role, state), hardening
+
+
+def _hardening(target: Target, sessions: Sessions, *, dba: bool = False) -> Plan:
+    admin, role = sessions[Actor.ADMIN], target.role
+    public = catalog.public_grants(admin, role)
+    if dba:
+        public = tuple(replace(grant, actor=Actor.ADMIN) for grant in public)
+    return plan_hardening(role, public, catalog.default_grants(admin, role, public=True))
+
+
+# -- acting ------------------------------------------------------------------------------------------------------------
+
+
+def provision(target: Target, *, harden: bool = False, tell: Tell = lambda line: None) -> Report:
+    """Make the role what is wanted, then log in as it and prove it. Running it again changes nothing."""
+    with _sessions(target) as sessions, only_run(sessions[Actor.ADMIN], target.role):
+        state, plan, _ = _preview(target, sessions)
+        if state.role is not None and not target.role.rotate:
+            _refuse_wrong_password(target)
+        count, plan = _converge(target, sessions, tell)
+        late: tuple[str, ...] = ()
+        if count:
+            late = wait_for_older_transactions(sessions[Actor.ADMIN], seconds=WAIT_SECONDS, tell=tell)
+            more, plan = _converge(replace(target, role=replace(target.role, rotate=False)), sessions, tell)
+            count += more
+        hardening = Plan()
+        if harden:
+            hardening = _hardening(target, sessions)
+            count += apply(sessions, hardening.statements, tell)
+        proof = _proof(target, sessions)
+        return Report(target=target, statements=count, plan=plan, proof=proof, late=late, hardening=hardening)
+
+
+def _converge(target: Target, sessions: Sessions, tell: Tell) -> tuple[int, Plan]:
+    """Apply the plan; where an object of it is gone meanwhile, inspect and plan again."""
+    count = 0
+
+    def told(line: str) -> None:
+        nonlocal count
+        count += 1
+        tell(line)
+
+    for _ in range(ROUNDS):
+        plan = plan_role(target.role, catalog.inspect(sessions[Actor.ADMIN], target.role))
+        try:
+            with _with_twin(target, sessions, plan) as all_sessions:
+                apply(all_sessions, plan.statements, told)
+            return count, plan
+        except PlanIsStale:
+            continue
+    raise ProvisioningError("Objects keep disappearing while they are granted; run this again when that is over.")
+
+
+@contextmanager
+def _with_twin(target: Target, sessions: Sessions, plan: Plan) -> Iterator[Sessions]:
+    """Add the twin's own session where the plan needs it: a role may change its own settings."""
+    if not any(statement.actor is Actor.TWIN for statement in plan.statements):
+        yield sessions
+        return
+    with logins.session(f"the twin '{target.twin_alias}'", target.twin) as twin:
+        twin.execute("SET default_transaction_read_only = off")
+        yield {**sessions, Actor.TWIN: twin}
+
+
+def _refuse_wrong_password(target: Target) -> None:
+    try:
+        logins.connect(f"the twin '{target.twin_alias}'", target.twin).close()
+    except ProvisioningError as error:
+        raise ProvisioningError(
+            f"{error} Role '{target.role.name}' exists: correct the password in "
+            f"DATABASES['{target.twin_alias}'], or set it on the role with --rotate-password."
+        ) from None
+
+
+def drop(target: Target, *, force: bool = False, tell: Tell = lambda line: None) -> int:
+    """Take back everything the role was granted in this database, then drop it; return the statements run."""
+    with _sessions(target) as sessions, only_run(sessions[Actor.ADMIN], target.role):
+        admin, role = sessions[Actor.ADMIN], target.role
+        state = catalog.inspect(admin, role)
+        if state.role is None:
+            return 0
+        _refuse_drop(target, state)
+        _end_sessions(admin, role, force=force, tell=tell)
+        elsewhere = catalog.other_databases(admin, role)
+        plan = plan_drop(
+            role, catalog.grants_held(admin, role), catalog.default_grants(admin, role), elsewhere=bool(elsewhere)
+        )
+        count = apply(sessions, plan.statements, tell)
+        if elsewhere:
+            tell(f"keep role {role.name}: it holds privileges in database {elsewhere[0]} too")
+        return count
+
+
+def _refuse_drop(target: Target, state: RoleState) -> None:
+    name, found = target.role.name, state.role
+    if state.in_recovery:
+        raise ProvisioningError("The server is a standby; run this against its primary (--admin-url).")
+    if name == target.role.writer:
+        raise ProvisioningError(f"Role '{name}' is the writer itself; it is not dropped.")
+    if found is not None and found.owns:
+        raise ProvisioningError(f"Role '{name}' owns {found.owns[0]}; reassign it first.")
+    if found is not None and not (state.superuser or found.alterable):
+        raise ProvisioningError(f"Role '{state.admin}' may not drop role '{name}'; name one that may (--admin-url).")
+
+
+def _end_sessions(admin: psycopg.Connection[Any], role: Role, *, force: bool, tell: Tell) -> None:
+    if count := catalog.sessions_of(admin, role):
+        if not force:
+            raise ProvisioningError(
+                f"Role '{role.name}' is in use by {count} sessions; end them, or drop it with --force."
+            )
+        tell(f"end {count} sessions of role {role.name}")
+        catalog.end_sessions(admin, role)
+    deadline = time.monotonic() + 10
+    while catalog.sessions_of(admin, role):
+        if time.monotonic() > deadline:
+            raise ProvisioningError(f"Sessions of role '{role.name}' do not end; nothing was revoked.")
+        time.sleep(0.05)
+
+
+# -- sessions and proof ------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _sessions(target: Target) -> Iterator[Sessions]:
+    who = f"the writer '{target.writer_alias}'"
+    with logins.session(who, target.writer, role=target.assumed) as writer:
+        if target.own_admin:
+            yield {Actor.ADMIN: writer, Actor.WRITER: writer}
+            return
+        with logins.session("the admin (--admin-url or DATABASE_ADMIN_URL)", target.admin) as admin:
+            _refuse_other_server(admin, writer)
+            yield {Actor.ADMIN: admin, Actor.WRITER: writer}
+
+
+def _refuse_other_server(admin: psycopg.Connection[Any], writer: psycopg.Connection[Any]) -> None:
+    query = "SELECT pg_postmaster_start_time(), (SELECT oid FROM pg_database WHERE datname = current_database())"
+    if admin.execute(query).fetchone() != writer.execute(query).fetchone():
+        raise ProvisioningError("--admin-url leads to another server than the writer's login; name the same server.")
+
+
+def _proof(target: Target, sessions: Sessions) -> Proof:
+    admin, role = sessions[Actor.ADMIN], target.role
+    powers: tuple[Power, ...] = tuple(
+        public_powers(catalog.public_grants(admin, role), catalog.default_grants(admin, role, public=True))
+    )
+    row = admin.execute("SELECT pg_current_wal_lsn()::text").fetchone()
+    with _twin_session(target) as twin:
+        _wait_for_replay(twin, row[0] if row else "0/0")
+        return prove(twin, role, powers)
+
+
+@contextmanager
+def _twin_session(target: Target) -> Iterator[psycopg.Connection[Any]]:
+    who = f"the twin '{target.twin_alias}'"
+    elsewhere = (target.twin.get("host"), target.twin.get("port")) != (
+        target.writer.get("host"),
+        target.writer.get("port"),
+    )
+    deadline = time.monotonic() + (WAIT_SECONDS if elsewhere else 0)
+    while True:
+        try:
+            connection = logins.connect(who, target.twin)
+            break
+        except ProvisioningError:
+            # A standby learns of the role when it has replayed that far.
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(0.2)
+    with connection:
+        yield connection
+
+
+def _wait_for_replay(twin: psycopg.Connection[Any], lsn: str) -> None:
+    query = "SELECT NOT pg_is_in_recovery() OR pg_last_wal_replay_lsn() >= %s::pg_lsn"
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not (twin.execute(query, [lsn]).fetchone() or (False,))[0]:
+        if time.monotonic() >= deadline:
+            raise ProvisioningError("The twin's standby lags behind; run this again with --check when it caught up.")
+        time.sleep(0.1)
+
+
+__all__ = ["Gap", "Power", "Report", "Target", "check", "drop", "preview", "provision", "target_for"]

@@ -1,0 +1,193 @@
+"""The values of provisioning: what is wanted, what was found, what to do about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from psycopg import sql
+
+# Kinds that hold a default privilege for the twin: pg_default_acl.defaclobjtype -> (keyword, privilege).
+# https://www.postgresql.org/docs/current/catalog-pg-default-acl.html
+DEFAULT_PRIVILEGES = {
+    "r": ("TABLES", "SELECT"),
+    "S": ("SEQUENCES", "SELECT"),
+    "n": ("SCHEMAS", "USAGE"),
+    "L": ("LARGE OBJECTS", "SELECT"),
+}
+
+
+class Actor(Enum):
+    """The login that executes a statement."""
+
+    ADMIN = "admin"
+    WRITER = "writer"
+    TWIN = "twin"
+
+
+class Step(Enum):
+    """The order of a plan; each prefix is safe to stop at."""
+
+    ROLE = "role"
+    DEFAULTS = "default privileges"
+    GRANTS = "grants"
+    REVOKES = "revokes"
+    HARDEN = "hardening"
+    DROP = "drop"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Role:
+    """The wanted role. `schemas` None means every non-system schema; `verifier` is a SCRAM verifier or empty."""
+
+    name: str
+    writer: str
+    database: str
+    schemas: tuple[str, ...] | None = None
+    verifier: str = field(default="", repr=False)
+    rotate: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Statement:
+    """One statement of a plan. `first` runs before it in the same transaction; `says` is the line for people."""
+
+    step: Step
+    actor: Actor
+    text: sql.Composable = field(repr=False)
+    says: str
+    first: tuple[sql.Composable, ...] = field(default=(), repr=False)
+    secret: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Relation:
+    """A relation (or sequence) by name; `kind` is pg_class.relkind; `actor` is who can grant on it, if anybody."""
+
+    schema: str
+    name: str
+    kind: str
+    owner: str
+    actor: Actor | None = None
+
+    @property
+    def identifier(self) -> sql.Identifier:
+        return sql.Identifier(self.schema, self.name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schema:
+    name: str
+    owner: str
+    usage: bool
+    actor: Actor | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Creator:
+    """A role that may create objects, with the default privileges its objects lack for the twin.
+
+    `missing` holds (schema or empty for everywhere, pg_default_acl.defaclobjtype).
+    """
+
+    name: str
+    actor: Actor | None
+    missing: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grant:
+    """Privileges held alike on objects. `targets` are spelt as PostgreSQL quotes them; `kind` the GRANT keyword.
+
+    `holders` are the roles a revoked PUBLIC grant must be given back to; `reason` says why it writes.
+    """
+
+    kind: str
+    targets: tuple[str, ...]
+    privileges: tuple[str, ...]
+    owner: str
+    actor: Actor | None
+    reason: str = ""
+    holders: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Existing:
+    """The role as found. `settings` and `database_settings` are its ALTER ROLE ... SET values."""
+
+    superuser: bool
+    createrole: bool
+    createdb: bool
+    replication: bool
+    bypassrls: bool
+    canlogin: bool
+    owns: tuple[str, ...]
+    member_of: tuple[str, ...]
+    alterable: bool
+    settings: dict[str, str]
+    database_settings: dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoleState:
+    """What the catalogs say. Relations, large objects and creators list only what the twin lacks."""
+
+    version: int
+    in_recovery: bool
+    admin: str
+    superuser: bool
+    createrole: bool
+    role: Existing | None
+    connect: bool
+    database_actor: Actor | None
+    writer_settings: dict[str, str]
+    writer_database_settings: dict[str, str]
+    schemas: tuple[Schema, ...]
+    relations: int
+    unreadable: tuple[Relation, ...]
+    large_objects: tuple[tuple[int, Actor | None], ...]
+    creators: tuple[Creator, ...]
+    filtered: tuple[Relation, ...]
+    forced: tuple[Relation, ...]
+    excess: tuple[Grant, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Power:
+    """Something the twin can still do, and the statement that would end it (empty: nothing can)."""
+
+    says: str
+    statement: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gap:
+    """Something wanted that no login at hand may do, and the statement somebody else could run."""
+
+    says: str
+    statement: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Statements in their order, and what they cannot reach."""
+
+    statements: tuple[Statement, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+    undo: tuple[str, ...] = ()
+    breaks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proof:
+    """What logging in as the twin showed. Empty `unreadable` and `landed` mean proved."""
+
+    readable: int
+    unreadable: tuple[Gap, ...]
+    refused: int
+    landed: tuple[Power, ...]
+    powers: tuple[Power, ...]
+
+    @property
+    def holds(self) -> bool:
+        return not self.unreadable and not self.landed

@@ -1,0 +1,59 @@
+"""The `DATABASE_ROUTERS` entry: the ORM's share of read-only mode, composed with the project's other routers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import DEFAULT_DB_ALIAS, router
+from django.db.models import Model
+
+from . import conf, mode
+from .connections import resolve
+
+
+class ReadOnlyRouter:
+    """Answer the twin in read-only mode; otherwise only undo what an instance remembers of it.
+
+    Stands first in `DATABASE_ROUTERS` and asks the routers after it, so a model they send to `analytics` goes
+    to the twin of `analytics`. Never raises: Django asks before any SQL, for reads too.
+    Source: https://docs.djangoproject.com/en/stable/topics/db/multi-db/#using-routers
+    """
+
+    def db_for_read(self, model: type[Model], **hints: Any) -> str | None:
+        return self._route("db_for_read", model, hints)
+
+    def db_for_write(self, model: type[Model], **hints: Any) -> str | None:
+        return self._route("db_for_write", model, hints)
+
+    def allow_relation(self, obj1: Model, obj2: Model, **hints: Any) -> bool | None:
+        """Allow relations within a pair; leave the rest to the other routers."""
+        one, other = (_writer(obj._state.db) for obj in (obj1, obj2))
+        return True if one is not None and one == other and one in conf.twins() else None
+
+    def allow_migrate(self, db: str, app_label: str, **hints: Any) -> bool | None:
+        """Answer for a twin what the project's routers answer for its writer, never more and never less.
+
+        False for the twin would make flush and migrate find no tables and report success in read-only mode.
+        """
+        writer = conf.writers().get(db)
+        return None if writer is None else router.allow_migrate(writer, app_label, **hints)
+
+    def _route(self, action: str, model: type[Model], hints: dict[str, Any]) -> str | None:
+        instance = hints.get("instance")
+        remembered = instance._state.db if instance is not None else None
+        if not mode.is_read_only() and remembered not in conf.writers():
+            return None
+        chosen = self._others(action, model, hints) or remembered or DEFAULT_DB_ALIAS
+        return resolve(_writer(chosen) or chosen)
+
+    def _others(self, action: str, model: type[Model], hints: dict[str, Any]) -> str | None:
+        for other in router.routers:
+            if not isinstance(other, ReadOnlyRouter) and hasattr(other, action):
+                if answer := getattr(other, action)(model, **hints):
+                    return str(answer)
+        return None
+
+
+def _writer(alias: str | None) -> str | None:
+    """Return the writer of a twin's alias; any other alias is itself."""
+    return conf.writers().get(alias, alias) if alias is not None else None

@@ -1,0 +1,120 @@
+"""The verbs that change the mode: for a block or a function, or for the whole process in a shell."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from contextvars import Token
+from types import TracebackType
+from typing import Any, TypeVar
+
+from . import mode
+from .conf import ProcessMode
+from .connections import open_transactions, writer_transactions
+from .errors import ModeError
+from .mode import Scope
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class _ModeScope:
+    """A mode for a block or a function, sync or async; restores the previous one."""
+
+    wanted: Scope
+
+    def __init__(self) -> None:
+        self._tokens: list[Token[Scope | None]] = []
+
+    def __enter__(self) -> None:
+        self._refuse()
+        self._tokens.append(mode.enter_scope(self.wanted))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        mode.leave_scope(self._tokens.pop())
+
+    def __call__(self, function: F) -> F:
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            # Between its yields a generator would leave its mode to the code that consumes it.
+            raise TypeError(
+                f"{type(self).__name__}() cannot decorate the generator {function.__qualname__}; "
+                "decorate or wrap the code that consumes it."
+            )
+        scope = type(self)
+
+        if inspect.iscoroutinefunction(function):
+
+            async def scoped(*args: Any, **kwargs: Any) -> Any:
+                with scope():
+                    return await function(*args, **kwargs)
+
+        else:
+
+            def scoped(*args: Any, **kwargs: Any) -> Any:
+                with scope():
+                    return function(*args, **kwargs)
+
+        return functools.wraps(function)(scoped)  # type: ignore[return-value]
+
+    def _refuse(self) -> None:
+        raise NotImplementedError
+
+
+class read_only(_ModeScope):  # noqa: N801 - a verb, used as `with read_only():`
+    """Send every query of this block (or decorated function) to the twin.
+
+    Reaches this context (contextvars): threads you start yourself begin in the process's mode.
+    Raises ModeError inside an open transaction on a writer, which would go on writing.
+    """
+
+    wanted = Scope.READ_ONLY
+
+    def _refuse(self) -> None:
+        if aliases := writer_transactions():
+            raise ModeError(
+                f"read_only() inside an open transaction on '{aliases[0]}' would not stop its writes; "
+                "enter read_only() before atomic() (in tests: TransactionTestCase)."
+            )
+
+
+class writable(_ModeScope):  # noqa: N801 - a verb, used as `with writable():`
+    """Send the queries of this block (or decorated function) where they go in normal mode: to the writer.
+
+    Inside a transaction of the twin it opens its own on the writer. Raises ModeError when the process is locked.
+    """
+
+    wanted = Scope.WRITABLE
+
+    def _refuse(self) -> None:
+        _refuse_locked("writable()")
+
+
+def enable_writes() -> None:
+    """Make this process writable, whatever the environment says; for shells.
+
+    Raises ModeError inside a transaction, or when the process is locked.
+    """
+    _refuse_locked("enable_writes()")
+    _change_process(ProcessMode.WRITABLE, "enable_writes()")
+
+
+def disable_writes() -> None:
+    """Make this process read-only; for shells. Raises ModeError inside a transaction."""
+    if mode.process() is not ProcessMode.LOCKED:
+        _change_process(ProcessMode.READ_ONLY, "disable_writes()")
+
+
+def _change_process(wanted: ProcessMode, verb: str) -> None:
+    if aliases := open_transactions():
+        raise ModeError(f"{verb} inside an open transaction on '{aliases[0]}'; end the transaction first.")
+    mode.set_process(wanted)
+
+
+def _refuse_locked(verb: str) -> None:
+    if mode.process() is ProcessMode.LOCKED:
+        raise ModeError(
+            f"{verb} in a process started with DB_READ_ONLY=locked, which holds no writer login; "
+            "write from a process started without it."
+        )

@@ -1,0 +1,1 @@
+"""The suite, the example site and the servers they run on."""

@@ -1,0 +1,1 @@
+"""A small shop on PostgreSQL: the site that the demo and the tests put into read-only mode."""

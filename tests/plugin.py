@@ -1,0 +1,70 @@
+"""Finds or starts the PostgreSQL server before Django reads its settings, and leaves it as it was found."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Generator
+from contextlib import ExitStack
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from tests.embedded import embedded_server
+
+# Every role and database of a run begins with this, so that a run removes its own and nothing else.
+PREFIX = f"rr_{os.getpid()}"
+SERVER_VARIABLE = "TEST_DATABASE_URL"
+
+_stack = ExitStack()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_load_initial_conftests() -> Generator[None, None, None]:
+    """Run before pytest-django imports the settings, which read DATABASE_URL."""
+    server = os.environ.get(SERVER_VARIABLE) or _stack.enter_context(embedded_server())
+    os.environ[SERVER_VARIABLE] = server
+    _stack.callback(clean, server)
+    password = secrets.token_urlsafe(12)
+    with psycopg.connect(server, autocommit=True) as connection:
+        writer, database = f"{PREFIX}_writer", PREFIX
+        create = "CREATE ROLE {} LOGIN CREATEDB PASSWORD {}"
+        connection.execute(sql.SQL(create).format(sql.Identifier(writer), sql.Literal(password)))
+        connection.execute(
+            sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(database), sql.Identifier(writer))
+        )
+    for name in ("DB_READ_ONLY", "DATABASE_READONLY_URL", "DATABASE_ADMIN_URL"):
+        os.environ.pop(name, None)
+    os.environ["DATABASE_URL"] = url_for(server, user=writer, password=password, database=database)
+    os.environ["DB_READONLY_PASSWORD"] = secrets.token_urlsafe(12)
+    return (yield)
+
+
+def pytest_unconfigure() -> None:
+    _stack.close()
+
+
+def url_for(server: str, *, database: str, user: str | None = None, password: str = "") -> str:
+    """Return the server's URL with another database, and another login where one is given."""
+    parts = urlsplit(server)
+    login, _, place = parts.netloc.rpartition("@")
+    if user is not None:
+        login = f"{user}:{password}"
+    return urlunsplit(parts._replace(netloc=f"{login}@{place}", path=f"/{database}"))
+
+
+def clean(server: str) -> None:
+    """Drop every database and role of this run."""
+    with psycopg.connect(server, autocommit=True) as connection:
+        names = connection.execute(
+            "SELECT datname FROM pg_database WHERE starts_with(datname, %(p)s) OR starts_with(datname, 'test_' || %(p)s)",
+            {"p": PREFIX},
+        ).fetchall()
+        for (name,) in names:
+            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+        roles = connection.execute("SELECT rolname FROM pg_roles WHERE starts_with(rolname, %s)", [PREFIX])
+        for (name,) in roles.fetchall():
+            connection.execute(sql.SQL("DROP OWNED BY {}").format(sql.Identifier(name)))
+            connection.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(name)))
