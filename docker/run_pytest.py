@@ -1,3 +1,4 @@
+#!/usr/bin/env python
 """Run pytest so that it can be interrupted from a shell script's background, once and in order.
 
 A shell starts its background commands with SIGINT ignored, and answers a signal of its own at once only while it
@@ -8,18 +9,20 @@ cut short the tidying up that the first began.
 import signal
 import sys
 from pathlib import Path
-from types import FrameType
 
 import pytest
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-def interrupt(number: int, frame: FrameType | None) -> None:
+def ignore(*_: object) -> None:
+    """Do nothing: unlike SIG_IGN, not inherited by the commands that are run while tidying up."""
+
+
+def interrupt(*_: object) -> None:
     """Raise KeyboardInterrupt, and be deaf from then on."""
     for each in SIGNALS:
-        # Not SIG_IGN, which the commands started while tidying up would inherit.
-        signal.signal(each, lambda number, frame: None)
+        signal.signal(each, ignore)
     raise KeyboardInterrupt
 
 
