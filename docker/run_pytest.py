@@ -1,9 +1,9 @@
 #!/usr/bin/env python
 """Run pytest so that it can be interrupted from a shell script's background, once and in order.
 
-A shell starts its background commands with SIGINT ignored, and answers a signal of its own at once only while it
-waits for such a command. One Ctrl-C then arrives twice, from the terminal and from the script; the second must not
-cut short the tidying up that the first began.
+A shell starts its background commands with SIGINT ignored, and answers a signal of its own at once only
+while it waits for such a command. One Ctrl-C then arrives twice, from the terminal and from the script; the
+second must not cut short the tidying up that the first began.
 """
 
 import signal
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
 
 def ignore(*_: object) -> None:

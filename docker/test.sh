@@ -59,9 +59,11 @@ run() {
 end_child() {
   [ -n "$child" ] || return 0
   kill -TERM "$child" 2>/dev/null || return 0
-  for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30; do
+  patience=30
+  while [ "$patience" -gt 0 ]; do
     kill -0 "$child" 2>/dev/null || return 0
     sleep 1
+    patience=$((patience - 1))
   done
   kill -KILL "$child" 2>/dev/null || true
 }

@@ -5,6 +5,7 @@ This package root may be imported by settings.py: it reads no settings and holds
 
 from __future__ import annotations
 
+from . import checks as _checks  # noqa: F401 - registers the system checks, also where the app is missing
 from .databases import databases_from_env
 from .errors import ConfigurationError, ModeError, ProvisioningError, ReadOnlyError, ReadOnlyRouterError
 from .mode import Status, get_status, is_read_only

@@ -22,7 +22,6 @@ class ReadOnlyRouterConfig(AppConfig):
         conf.twins()
         connections.install()
         _tell_refused_commands_in_one_line()
-        from . import checks  # noqa: F401 - registers the system checks, once apps are loaded
 
 
 def _tell_refused_commands_in_one_line() -> None:
@@ -34,7 +33,7 @@ def _tell_refused_commands_in_one_line() -> None:
 
     def hook(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
         if isinstance(error, ReadOnlyRouterError) and _in_command(traceback) and "--traceback" not in sys.argv:
-            print(f"{kind.__name__}: {error}", file=sys.stderr)
+            sys.stderr.write(f"{kind.__name__}: {error}\n")
         else:
             previous(kind, error, traceback)
 

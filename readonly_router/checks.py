@@ -1,1 +1,203 @@
-"""System checks."""
+"""System checks: settings that would let a write through, or a read fail, each with the line that mends it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+from django.apps import apps
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, register
+from django.core.checks import Warning as CheckWarning
+from django.db import connections, router
+
+from . import conf, mode
+from .conf import ProcessMode
+from .connections import unusable_engine
+from .databases import same_login
+from .errors import ConfigurationError
+
+APP = "readonly_router"
+ROUTER = "readonly_router.router.ReadOnlyRouter"
+PROVISION = "Run manage.py create_readonly_role"
+
+
+@register(Tags.compatibility)
+def check_settings(**_: Any) -> list[CheckMessage]:
+    """Check what settings alone tell; connects to nothing."""
+    try:
+        pairs = conf.twins()
+    except ConfigurationError as error:
+        return [_error(1, str(error), "Map each writer alias to a twin alias of its own.")]
+    messages = [*_check_installed(), *_check_routers()]
+    for writer, twin in pairs.items():
+        messages += _check_pair(writer, twin)
+    return messages
+
+
+@register(Tags.database)
+def check_twins(*, databases: Iterable[str] | None = None, **_: Any) -> list[CheckMessage]:
+    """Check the twins of the databases asked for (`check --database ALIAS`), logged in as each.
+
+    Warnings, not errors: `migrate` asks too, and comes before the role is provisioned.
+    """
+    asked = set(databases or ())
+    messages: list[CheckMessage] = []
+    for writer, twin in conf.twins().items():
+        if asked & {writer, twin} and not list(_check_pair(writer, twin)):
+            messages += _check_role(writer, twin)
+    return messages
+
+
+def _check_installed() -> Iterator[CheckMessage]:
+    if not apps.is_installed(APP):
+        yield _error(2, "readonly_router is used but not installed.", f"Add '{APP}' to INSTALLED_APPS.")
+
+
+def _check_routers() -> Iterator[CheckMessage]:
+    paths = [path if isinstance(path, str) else _path(type(path)) for path in settings.DATABASE_ROUTERS]
+    if ROUTER not in paths:
+        yield _error(3, "DATABASE_ROUTERS lacks the read-only router.", f"Put '{ROUTER}' first in it.")
+        return
+    for path, other in zip(paths[: paths.index(ROUTER)], router.routers, strict=False):
+        if _answers_for_everything(other):
+            yield _error(
+                4,
+                f"The router {path} stands before the read-only router and answers for every model.",
+                f"Put '{ROUTER}' first: it asks the routers after it.",
+            )
+        else:
+            yield _warning(
+                5,
+                f"The router {path} stands before the read-only router.",
+                f"Put '{ROUTER}' first in the list.",
+            )
+
+
+def _answers_for_everything(other: Any) -> bool:
+    asks: list[Callable[..., Any]] = [
+        getattr(other, action) for action in ("db_for_read", "db_for_write") if hasattr(other, action)
+    ]
+    models = apps.get_models()
+    return any(all(ask(model) for model in models) for ask in asks)
+
+
+def _check_pair(writer: str, twin: str) -> Iterator[CheckMessage]:
+    entries = connections.settings
+    missing = [alias for alias in (writer, twin) if alias not in entries]
+    if missing:
+        yield _error(
+            6,
+            f"DATABASES has no '{missing[0]}'.",
+            "Use databases_from_env(), or correct READONLY_ROUTER_PAIRS.",
+        )
+        return
+    unusable = [alias for alias in (writer, twin) if unusable_engine(entries[alias]["ENGINE"])]
+    if unusable:
+        yield _error(
+            7,
+            f"DATABASES['{unusable[0]}'] is not PostgreSQL with psycopg 3, which is what refuses the writes.",
+            "Use django.db.backends.postgresql and install psycopg (version 3).",
+        )
+        return
+    yield from _check_logins(writer, twin)
+    yield from _check_options(writer, twin)
+
+
+def _check_logins(writer: str, twin: str) -> Iterator[CheckMessage]:
+    same = same_login(connections.settings[writer], connections.settings[twin])
+    locked = mode.process() is ProcessMode.LOCKED
+    if same and not locked:
+        yield _error(
+            8,
+            f"DATABASES['{twin}'] logs in as the writer '{writer}' itself.",
+            f"Give '{twin}' a USER of its own; {PROVISION[0].lower()}{PROVISION[1:]}.",
+        )
+    if locked and not same:
+        yield _error(
+            9,
+            f"DB_READ_ONLY=locked, but DATABASES['{writer}'] holds the writer's login.",
+            f"Use databases_from_env(), or give '{writer}' the login of '{twin}' when DB_READ_ONLY is locked.",
+        )
+
+
+def _check_options(writer: str, twin: str) -> Iterator[CheckMessage]:
+    entry = connections.settings[twin]
+    if entry["ATOMIC_REQUESTS"]:
+        yield _error(
+            10,
+            f"ATOMIC_REQUESTS of '{twin}' opens a second connection for every request.",
+            f"Set it on '{writer}' alone; a block there covers both modes.",
+        )
+    if entry["OPTIONS"].get("assume_role"):
+        yield _error(
+            11,
+            f"OPTIONS['assume_role'] of '{twin}' gives its login another role's rights.",
+            "Remove it from the twin.",
+        )
+    if entry["TEST"].get("MIRROR") != writer:
+        yield _warning(
+            12,
+            f"DATABASES['{twin}'] is not mirrored in tests, where it would be a database of its own.",
+            f"Set 'TEST': {{'MIRROR': '{writer}'}} on it.",
+        )
+
+
+def _check_role(writer: str, twin: str) -> Iterator[CheckMessage]:
+    # Late, so that importing the package does not import psycopg.
+    from .roles import logins  # noqa: PLC0415 - see above
+    from .roles.prove import audit  # noqa: PLC0415 - see above
+    from .roles.spec import Role  # noqa: PLC0415 - see above
+
+    entry = connections.settings[twin]
+    try:
+        connection = logins.connect(f"'{twin}'", logins.parameters(entry, twin))
+    except Exception as error:  # noqa: BLE001 - whatever keeps the twin from its server is what is told
+        yield _check_login_failure(twin, entry, str(error))
+        return
+    with connection:
+        if entry["OPTIONS"].get("options") and logins.through_pooler(connection):
+            yield _pooler_options(twin)
+        role = Role(name=entry["USER"], writer=connections.settings[writer]["USER"], database=entry["NAME"])
+        unreadable, landed = audit(connection, role)
+    if landed:
+        yield _warning(
+            21, f"The twin '{twin}' can write: {_some([power.says for power in landed])}.", f"{PROVISION}."
+        )
+    if unreadable:
+        yield _warning(
+            22, f"The twin '{twin}' cannot read: {_some([gap.says for gap in unreadable])}.", f"{PROVISION}."
+        )
+
+
+def _check_login_failure(twin: str, entry: dict[str, Any], error: str) -> CheckMessage:
+    if entry["OPTIONS"].get("options") and "startup parameter" in error:
+        return _pooler_options(twin)
+    return _warning(
+        20, f"The twin '{twin}' cannot log in: {error}", f"{PROVISION}, or correct DATABASES['{twin}']."
+    )
+
+
+def _pooler_options(twin: str) -> CheckMessage:
+    return _warning(
+        23,
+        f"OPTIONS['options'] of '{twin}' is a start-up parameter, which PgBouncer refuses or drops.",
+        "Set it on the role instead (ALTER ROLE ... SET), or list it in PgBouncer's ignore_startup_parameters.",
+    )
+
+
+def _some(lines: Sequence[str]) -> str:
+    more = f" and {len(lines) - 3} more" if len(lines) > 3 else ""
+    return "; ".join(lines[:3]) + more
+
+
+def _path(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _error(number: int, message: str, hint: str) -> CheckMessage:
+    return Error(message, hint=hint, id=f"readonly_router.E{number:03}")
+
+
+def _warning(number: int, message: str, hint: str) -> CheckMessage:
+    return CheckWarning(message, hint=hint, id=f"readonly_router.W{number:03}")

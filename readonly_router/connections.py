@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -53,7 +53,7 @@ class PairedConnectionHandler(ConnectionHandler):
             _refuse_unsafe_twin(alias, self)
         wrapper: BaseDatabaseWrapper = super().create_connection(alias)
         if alias in conf.writers() or alias in conf.twins():
-            wrapper.__class__ = _paired(type(wrapper), alias in conf.writers())
+            wrapper.__class__ = _paired(cast(Any, type(wrapper)), twin=alias in conf.writers())
         return wrapper
 
 
@@ -170,11 +170,13 @@ class Twin(PairMember):
 class RefusalTranslator(DatabaseErrorWrapper):
     """Django's translation of psycopg errors, with refused writes as one typed error."""
 
+    wrapper: PairMember
+
     def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:
         if exc_type is not None and is_refusal(exc_value, on_twin=self.wrapper.is_twin):
-            raise refusal(
-                exc_value, alias=self.wrapper.alias, reason=_reason(self.wrapper)
-            ).with_traceback(traceback) from exc_value
+            raise refusal(exc_value, alias=self.wrapper.alias, reason=_reason(self.wrapper)).with_traceback(
+                traceback
+            ) from exc_value
         super().__exit__(exc_type, exc_value, traceback)
 
 
@@ -205,12 +207,12 @@ class _TranslatingCursor:
 
 
 def _translating(cursor: CursorWrapper) -> CursorWrapper:
-    cursor.__class__ = _cursor_class(type(cursor))
+    cursor.__class__ = _cursor_class(cast(Any, type(cursor)))
     return cursor
 
 
 @lru_cache
-def _cursor_class(base: type[CursorWrapper]) -> type[CursorWrapper]:
+def _cursor_class(base: Any) -> type[CursorWrapper]:
     return type(base.__name__, (_TranslatingCursor, base), {"__module__": __name__})
 
 
@@ -227,13 +229,18 @@ def _start_read_only(connection: Any) -> bool:
     return True
 
 
+def unusable_engine(engine: str) -> bool:
+    """Tell whether an engine is not PostgreSQL with psycopg 3."""
+    return _driver(engine) != "psycopg"
+
+
 def _refuse_unsafe_twin(twin: str, handler: ConnectionHandler) -> None:
     """Raise ConfigurationError for a twin through which writes could land."""
     writer = conf.writers()[twin]
     entries = handler.settings
     if twin not in entries or writer not in entries:
         return  # Django names the missing alias.
-    if _driver(entries[twin]["ENGINE"]) != "psycopg":
+    if unusable_engine(entries[twin]["ENGINE"]):
         raise ConfigurationError(
             f"DATABASES['{twin}'] is not PostgreSQL with psycopg 3, so nothing would refuse a write; "
             "use django.db.backends.postgresql and install psycopg."
@@ -253,8 +260,7 @@ def _driver(engine: str) -> str:
 
 
 @lru_cache
-def _paired(base: type[BaseDatabaseWrapper], twin: bool) -> type[BaseDatabaseWrapper]:
+def _paired(base: Any, *, twin: bool) -> type[BaseDatabaseWrapper]:
     """Return the wrapper class of the engine as a member of a pair; one class per engine and side."""
     member = Twin if twin else Writer
     return type(member.__name__, (member, base), {"__module__": __name__})
-

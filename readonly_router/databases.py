@@ -21,7 +21,11 @@ Settings = dict[str, Any]
 
 
 def databases_from_env(
-    *, writer: str = "default", twin: str = "readonly", environ: Mapping[str, str] | None = None, **options: Any
+    *,
+    writer: str = "default",
+    twin: str = "readonly",
+    environ: Mapping[str, str] | None = None,
+    **options: Any,
 ) -> dict[str, Settings]:
     """Return `DATABASES` for settings.py: the writer from `DATABASE_URL` and its twin.
 

@@ -52,7 +52,7 @@ def leave_scope(token: Token[Scope | None]) -> None:
 
 def process() -> ProcessMode:
     """Return the process's mode, read from the environment the first time."""
-    global _process
+    global _process  # noqa: PLW0603 - the process's mode is global by nature
     if _process is None:
         _process = conf.process_mode()
     return _process
@@ -60,7 +60,7 @@ def process() -> ProcessMode:
 
 def set_process(wanted: ProcessMode | None) -> None:
     """Set the process's mode; None reads the environment again."""
-    global _process
+    global _process  # noqa: PLW0603 - the process's mode is global by nature
     _process = wanted
 
 
@@ -85,9 +85,7 @@ def get_status() -> Status:
         return Status(read_only=True, source="scope", reason=_REASONS["scope"], locked=locked)
     if owner is ProcessMode.FOLLOW:
         return Status(read_only=False, source="default")
-    return Status(
-        read_only=owner in _READ_ONLY, source="process", reason=_REASONS.get(owner, ""), locked=locked
-    )
+    return Status(read_only=owner in _READ_ONLY, source="process", reason=_REASONS.get(owner, ""), locked=locked)
 
 
 _REASONS: dict[str | ProcessMode, str] = {

@@ -8,7 +8,7 @@ from django.db import DEFAULT_DB_ALIAS, router
 from django.db.models import Model
 
 from . import conf, mode
-from .connections import resolve
+from .connections import install, resolve
 
 
 class ReadOnlyRouter:
@@ -19,13 +19,17 @@ class ReadOnlyRouter:
     Source: https://docs.djangoproject.com/en/stable/topics/db/multi-db/#using-routers
     """
 
+    def __init__(self) -> None:
+        # Queries may come before our AppConfig.ready(), or without it.
+        install()
+
     def db_for_read(self, model: type[Model], **hints: Any) -> str | None:
         return self._route("db_for_read", model, hints)
 
     def db_for_write(self, model: type[Model], **hints: Any) -> str | None:
         return self._route("db_for_write", model, hints)
 
-    def allow_relation(self, obj1: Model, obj2: Model, **hints: Any) -> bool | None:
+    def allow_relation(self, obj1: Model, obj2: Model, **_hints: Any) -> bool | None:
         """Allow relations within a pair; leave the rest to the other routers."""
         one, other = (_writer(obj._state.db) for obj in (obj1, obj2))
         return True if one is not None and one == other and one in conf.twins() else None
@@ -47,11 +51,9 @@ class ReadOnlyRouter:
         return resolve(_writer(chosen) or chosen)
 
     def _others(self, action: str, model: type[Model], hints: dict[str, Any]) -> str | None:
-        for other in router.routers:
-            if not isinstance(other, ReadOnlyRouter) and hasattr(other, action):
-                if answer := getattr(other, action)(model, **hints):
-                    return str(answer)
-        return None
+        others = (other for other in router.routers if not isinstance(other, ReadOnlyRouter))
+        answers = (getattr(other, action)(model, **hints) for other in others if hasattr(other, action))
+        return next(filter(None, answers), None)
 
 
 def _writer(alias: str | None) -> str | None:

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable
 from contextvars import Token
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from . import mode
 from .conf import ProcessMode
@@ -42,24 +42,27 @@ class _ModeScope:
                 f"{type(self).__name__}() cannot decorate the generator {function.__qualname__}; "
                 "decorate or wrap the code that consumes it."
             )
-        scope = type(self)
-
-        if inspect.iscoroutinefunction(function):
-
-            async def scoped(*args: Any, **kwargs: Any) -> Any:
-                with scope():
-                    return await function(*args, **kwargs)
-
-        else:
-
-            def scoped(*args: Any, **kwargs: Any) -> Any:
-                with scope():
-                    return function(*args, **kwargs)
-
-        return functools.wraps(function)(scoped)  # type: ignore[return-value]
+        decorate = _asynchronous if inspect.iscoroutinefunction(function) else _synchronous
+        return cast(F, functools.wraps(function)(decorate(type(self), function)))
 
     def _refuse(self) -> None:
         raise NotImplementedError
+
+
+def _synchronous(scope: type[_ModeScope], function: F) -> F:
+    def scoped(*args: Any, **kwargs: Any) -> Any:
+        with scope():
+            return function(*args, **kwargs)
+
+    return cast(F, scoped)
+
+
+def _asynchronous(scope: type[_ModeScope], function: F) -> F:
+    async def scoped(*args: Any, **kwargs: Any) -> Any:
+        with scope():
+            return await function(*args, **kwargs)
+
+    return cast(F, scoped)
 
 
 class read_only(_ModeScope):  # noqa: N801 - a verb, used as `with read_only():`

@@ -46,7 +46,10 @@ class Scratch:
     def url(self, user: str, password: str | None = None) -> str:
         """The URL of a role of this database; every role made here has the same password."""
         return url_for(
-            self.server, database=quote(self.name, safe=""), user=quote(user, safe=""), password=password or self.password
+            self.server,
+            database=quote(self.name, safe=""),
+            user=quote(user, safe=""),
+            password=password or self.password,
         )
 
     @property
@@ -85,14 +88,22 @@ class Scratch:
         name = f"{PREFIX}_{suffix}_{secrets.token_hex(3)}"
         with self.superuser() as connection:
             connection.execute(
-                sql.SQL("CREATE ROLE {} PASSWORD {} " + options).format(sql.Identifier(name), sql.Literal(self.password))
+                sql.SQL("CREATE ROLE {} PASSWORD {} " + options).format(
+                    sql.Identifier(name), sql.Literal(self.password)
+                )
             )
         return name
 
 
 @contextmanager
 def scratch(
-    server: str, *, name: str = "", writer: str = "", twin: str = "", writer_options: str = "", template: str = ""
+    server: str,
+    *,
+    name: str = "",
+    writer: str = "",
+    twin: str = "",
+    writer_options: str = "",
+    template: str = "",
 ) -> Iterator[Scratch]:
     """Make a database and its writer, put the pair into DATABASES, and remove all of it afterwards."""
     unique = f"{PREFIX}_{secrets.token_hex(4)}"
@@ -122,7 +133,9 @@ def _create(made: Scratch, writer_options: str, template: str) -> None:
         )
         connection.execute(
             sql.SQL("CREATE DATABASE {} OWNER {}" + (" TEMPLATE {}" if template else "")).format(
-                sql.Identifier(made.name), sql.Identifier(made.writer), *([sql.Identifier(template)] if template else [])
+                sql.Identifier(made.name),
+                sql.Identifier(made.writer),
+                *([sql.Identifier(template)] if template else []),
             )
         )
 
@@ -137,7 +150,13 @@ def _remove(made: Scratch) -> None:
 @contextmanager
 def _in_settings(made: Scratch) -> Iterator[None]:
     parts = urlsplit(made.server)
-    common = {**_DEFAULTS, "NAME": made.name, "HOST": parts.hostname, "PORT": parts.port, "PASSWORD": made.password}
+    common = {
+        **_DEFAULTS,
+        "NAME": made.name,
+        "HOST": parts.hostname,
+        "PORT": parts.port,
+        "PASSWORD": made.password,
+    }
     entries = {
         made.alias: {**common, "USER": made.writer, "OPTIONS": {}, "TEST": {}},
         made.twin_alias: {**common, "USER": made.twin, "OPTIONS": {}, "TEST": {"MIRROR": made.alias}},

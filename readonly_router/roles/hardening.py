@@ -7,28 +7,28 @@ from collections.abc import Iterable, Iterator
 from psycopg import sql
 
 from .catalog import excess_privileges
-from .plan import _default_statement, revoke
-from .spec import Actor, Grant, Plan, Power, Role, Statement, Step
+from .spec import Actor, Grant, Plan, Power, Statement, Step
+from .statements import default_privilege, grantee, revoke
 
 Defaults = Iterable[tuple[str, Actor | None, str, str, str]]
 
 _READING_DEFAULTS = {"SELECT", "USAGE"}
 
 
-def plan_hardening(wanted: Role, public: Iterable[Grant], defaults: Defaults) -> Plan:
+def plan_hardening(public: Iterable[Grant], defaults: Defaults) -> Plan:
     """Return the revokes from PUBLIC with, before each, the grants that keep everybody else working."""
     grants = [grant for grant in public if grant.actor is not None]
     statements = [statement for grant in grants for statement in _harden(grant)]
     writing = [row for row in defaults if _writes(row) and row[1] is not None]
     statements += [
-        _default_statement(Step.HARDEN, actor or Actor.ADMIN, creator, schema, kind, privilege, "", revoke=True)
+        default_privilege(Step.HARDEN, actor or Actor.ADMIN, creator, schema, kind, privilege, "", revoke=True)
         for creator, actor, schema, kind, privilege in writing
     ]
     undo = [line for grant in grants for line in _undo(grant)]
     undo += [
-        _default_statement(
-            Step.HARDEN, actor or Actor.ADMIN, creator, schema, kind, privilege, ""
-        ).text.as_string(None)
+        default_privilege(Step.HARDEN, actor or Actor.ADMIN, creator, schema, kind, privilege, "").text.as_string(
+            None
+        )
         for creator, actor, schema, kind, privilege in writing
     ]
     return Plan(statements=tuple(statements), undo=tuple(undo), breaks=tuple(_breaks(grants)))
@@ -42,10 +42,12 @@ def public_powers(public: Iterable[Grant], defaults: Defaults) -> Iterator[Power
         why = f" ({grant.reason})" if grant.reason else ""
         yield Power(says=f"{', '.join(privileges)} on {_objects(grant)}{why}", statement=text)
     for creator, actor, schema, kind, privilege in (row for row in defaults if _writes(row)):
-        statement = _default_statement(
+        statement = default_privilege(
             Step.HARDEN, actor or Actor.ADMIN, creator, schema, kind, privilege, "", revoke=True
         )
-        yield Power(says=f"{privilege} on objects that {creator} creates", statement=statement.text.as_string(None))
+        yield Power(
+            says=f"{privilege} on objects that {creator} creates", statement=statement.text.as_string(None)
+        )
 
 
 def _objects(grant: Grant) -> str:
@@ -54,7 +56,7 @@ def _objects(grant: Grant) -> str:
 
 
 def _writes(row: tuple[str, Actor | None, str, str, str]) -> bool:
-    return row[3] in "rSnL" and row[4] not in _READING_DEFAULTS or (row[3] == "S" and row[4] == "USAGE")
+    return (row[3] in "rSnL" and row[4] not in _READING_DEFAULTS) or (row[3] == "S" and row[4] == "USAGE")
 
 
 def _harden(grant: Grant) -> Iterator[Statement]:
@@ -73,14 +75,17 @@ def _harden(grant: Grant) -> Iterator[Statement]:
         yield statement
 
 
-def _give(grant: Grant, to: sql.Composable) -> sql.Composable:
+def _give(grant: Grant, to: sql.Composable) -> sql.Composed:
     return sql.SQL("GRANT {} ON {} {} TO {}").format(
-        sql.SQL(", ".join(excess_privileges(grant))), sql.SQL(grant.kind), sql.SQL(", ".join(grant.targets)), to
+        sql.SQL(", ".join(excess_privileges(grant))),
+        sql.SQL(grant.kind),
+        sql.SQL(", ".join(grant.targets)),
+        to,
     )
 
 
 def _undo(grant: Grant) -> Iterator[str]:
-    yield _give(grant, sql.SQL("PUBLIC")).as_string(None)
+    yield _give(grant, grantee("")).as_string(None)
     for holder in grant.holders:
         yield revoke(Step.HARDEN, grant, excess_privileges(grant), holder).text.as_string(None)
 

@@ -34,7 +34,7 @@ def session(who: str, params: Mapping[str, Any], *, role: str = "") -> Iterator[
     the site's own queries.
     """
     with connect(who, params) as connection:
-        if _through_pooler(connection):
+        if through_pooler(connection):
             raise ProvisioningError(
                 f"A pooler stands between this command and PostgreSQL for {who}; "
                 "name a direct connection with --admin-url."
@@ -48,7 +48,11 @@ def session(who: str, params: Mapping[str, Any], *, role: str = "") -> Iterator[
 
 def connect(who: str, params: Mapping[str, Any]) -> psycopg.Connection[Any]:
     """Return an autocommit connection, or raise ProvisioningError in one line."""
-    wanted = {"connect_timeout": CONNECT_TIMEOUT_SECONDS, "application_name": "create_readonly_role", **params}
+    wanted = {
+        "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+        "application_name": "create_readonly_role",
+        **params,
+    }
     try:
         return psycopg.connect(autocommit=True, prepare_threshold=None, **wanted)
     except psycopg.Error as error:
@@ -60,7 +64,7 @@ def first_line(error: BaseException) -> str:
     return " ".join(str(error).split())
 
 
-def _through_pooler(connection: psycopg.Connection[Any]) -> bool:
+def through_pooler(connection: psycopg.Connection[Any]) -> bool:
     """Tell whether a pooler stands between: the process libpq was told of is not the one that answers."""
     row = connection.execute("SELECT pg_backend_pid()").fetchone()
     return row is not None and row[0] != connection.info.backend_pid

@@ -100,6 +100,12 @@ def prove(connection: psycopg.Connection[Any], wanted: Role, powers: Iterable[Po
     )
 
 
+def audit(connection: psycopg.Connection[Any], wanted: Role) -> tuple[tuple[Gap, ...], tuple[Power, ...]]:
+    """Return what the twin cannot read and what it can write by privilege; tries no write."""
+    _, unreadable = _reads(connection, wanted)
+    return tuple(unreadable), (*_session_powers(connection, wanted), *_privileges(connection))
+
+
 def _session_powers(connection: psycopg.Connection[Any], wanted: Role) -> Iterator[Power]:
     user, read_only, standby, session = _one(connection, _SESSION)
     if user != wanted.name or session != wanted.name:
@@ -154,7 +160,7 @@ def _privileges(connection: psycopg.Connection[Any]) -> Iterator[Power]:
         yield Power(says=f"{held} on {target}", statement=f"REVOKE {held} ON {target} FROM PUBLIC")
 
 
-def _probes(connection: psycopg.Connection[Any], wanted: Role) -> Iterator[sql.Composable]:
+def _probes(connection: psycopg.Connection[Any], wanted: Role) -> Iterator[sql.Composed]:
     names: dict[str, sql.Composable] = {
         "role": sql.Identifier(wanted.name),
         "writer": sql.Identifier(wanted.writer),
@@ -168,7 +174,7 @@ def _probes(connection: psycopg.Connection[Any], wanted: Role) -> Iterator[sql.C
             yield from (sql.SQL(text).format(**names) for text in texts)
 
 
-def _try(connection: psycopg.Connection[Any], probe: sql.Composable, *, switched_off: bool) -> str:
+def _try(connection: psycopg.Connection[Any], probe: sql.Composed, *, switched_off: bool) -> str:
     """Return what happened when a probe was not refused; empty when PostgreSQL refused it. Rolled back always."""
     text = probe.as_string(None)
     try:
@@ -188,7 +194,9 @@ def _try(connection: psycopg.Connection[Any], probe: sql.Composable, *, switched
 def _standing_powers(connection: psycopg.Connection[Any], wanted: Role) -> Iterator[Power]:
     """Yield what stock PostgreSQL leaves to any login, and what this server adds."""
     role = _name(wanted.name)
-    yield Power(says="switch its own default_transaction_read_only off; its grants still refuse writes to your data")
+    yield Power(
+        says="switch its own default_transaction_read_only off; its grants still refuse writes to your data"
+    )
     yield Power(says="NOTIFY, and ALTER ROLE on itself (password, settings)")
     if int(_one(connection, "SHOW max_prepared_transactions")[0]) > 0:
         yield Power(
@@ -197,7 +205,8 @@ def _standing_powers(connection: psycopg.Connection[Any], wanted: Role) -> Itera
         )
     for (database,) in connection.execute(_OTHER_DATABASES).fetchall():
         yield Power(
-            says=f"connect to database {database}", statement=f"REVOKE CONNECT ON DATABASE {database} FROM PUBLIC"
+            says=f"connect to database {database}",
+            statement=f"REVOKE CONNECT ON DATABASE {database} FROM PUBLIC",
         )
     for event, name in connection.execute(_EVENT_TRIGGERS).fetchall():
         yield Power(says=f"event trigger {name} runs on {event} for the twin too", statement="")

@@ -3,43 +3,31 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import psycopg
-from django.db import connections
 
-from .. import conf, mode
-from ..conf import ProcessMode
 from ..errors import ProvisioningError
 from . import catalog, logins
-from .apply import PlanIsStale, Sessions, apply, only_run, wait_for_older_transactions
+from .apply import Sessions, StalePlanError, apply, only_run, wait_for_older_transactions
 from .hardening import plan_hardening, public_powers
 from .plan import as_dba, plan_drop, plan_role, refusals
 from .prove import prove
-from .spec import Actor, Gap, Plan, Power, Proof, Role, RoleState
+from .spec import Actor, Plan, Power, Proof, Role, RoleState
 
 Tell = Callable[[str], None]
+
+
+def print_nothing(_line: str) -> None:
+    """Tell nobody."""
+
 
 # How long a run waits for transactions older than the default privileges, and a standby for what was granted.
 WAIT_SECONDS = 30.0
 ROUNDS = 20
-
-
-@dataclass(frozen=True, kw_only=True)
-class Target:
-    """One pair to provision: the wanted role, and how each login is reached (libpq parameters)."""
-
-    writer_alias: str
-    twin_alias: str
-    role: Role
-    admin: Mapping[str, Any] = field(repr=False)
-    writer: Mapping[str, Any] = field(repr=False)
-    twin: Mapping[str, Any] = field(repr=False)
-    assumed: str = ""
-    own_admin: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,80 +39,14 @@ class Report:
     plan: Plan
     proof: Proof | None = None
     late: tuple[str, ...] = ()
-    hardening: Plan = Plan()
+    hardening: Plan = field(default_factory=Plan)
 
     @property
     def holds(self) -> bool:
         return self.proof is not None and self.proof.holds and not self.late
 
 
-def target_for(
-    writer_alias: str,
-    *,
-    admin: Mapping[str, Any] | None = None,
-    schemas: tuple[str, ...] | None = None,
-    rotate: bool = False,
-) -> Target:
-    """Return what to provision for a pair, asking the writer's own login who it is.
-
-    `admin` is a DATABASES entry of the login that may create roles; without it the writer's own is used.
-    """
-    twin_alias = conf.twins().get(writer_alias)
-    if twin_alias is None:
-        pairs = ", ".join(conf.twins()) or "none"
-        raise ProvisioningError(f"'{writer_alias}' is no writer of READONLY_ROUTER_PAIRS (writers: {pairs}).")
-    _refuse_unusable(writer_alias, twin_alias)
-    writer, twin = (connections.settings[alias] for alias in (writer_alias, twin_alias))
-    reach = logins.parameters(writer, writer_alias)
-    assumed = writer["OPTIONS"].get("assume_role") or ""
-    with logins.connect(f"the writer '{writer_alias}'", reach) as connection:
-        name = connection.execute("SELECT current_user::text, current_database()").fetchone() or ("", "")
-        verifier = logins.scram_verifier(connection, twin["PASSWORD"], twin["USER"])
-    role = Role(
-        name=twin["USER"],
-        writer=assumed or name[0],
-        database=name[1],
-        schemas=schemas,
-        verifier=verifier,
-        rotate=rotate,
-    )
-    direct = None if admin is None else {**logins.parameters(dict(admin), writer_alias), "dbname": name[1]}
-    return Target(
-        writer_alias=writer_alias,
-        twin_alias=twin_alias,
-        role=role,
-        admin=direct or reach,
-        writer=_reached_directly(reach, direct),
-        twin=logins.parameters(twin, twin_alias),
-        assumed=assumed,
-        own_admin=admin is None,
-    )
-
-
-def _reached_directly(writer: dict[str, Any], admin: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return the writer's login on the admin's way to the server: DATABASES may lead through a pooler."""
-    way = {key: (admin or {})[key] for key in ("host", "port", "dbname") if key in (admin or {})}
-    return {**writer, **way}
-
-
-def _refuse_unusable(writer_alias: str, twin_alias: str) -> None:
-    for alias in (writer_alias, twin_alias):
-        if alias not in connections.settings:
-            raise ProvisioningError(f"DATABASES has no '{alias}'; add it (see databases_from_env).")
-    if mode.process() is ProcessMode.LOCKED:
-        raise ProvisioningError(
-            "DB_READ_ONLY=locked keeps the writer's login out of this process; run this without it."
-        )
-    twin, writer = connections.settings[twin_alias], connections.settings[writer_alias]
-    if not twin["USER"]:
-        raise ProvisioningError(f"DATABASES['{twin_alias}'] has no USER to provision; set it.")
-    if writer["PASSWORD"] and not twin["PASSWORD"]:
-        raise ProvisioningError(
-            f"DATABASES['{twin_alias}'] has no PASSWORD; set DB_READONLY_PASSWORD or DATABASE_READONLY_URL."
-        )
-
-
-# -- reading: what would be done, and whether all is well ------------------------------------------------------------
+# -- reading: what would be done, and whether all is well
 
 
 def preview(target: Target, *, harden: bool = False, dba: bool = False) -> tuple[RoleState, Plan, Plan]:
@@ -157,13 +79,13 @@ def _hardening(target: Target, sessions: Sessions, *, dba: bool = False) -> Plan
     public = catalog.public_grants(admin, role)
     if dba:
         public = tuple(replace(grant, actor=Actor.ADMIN) for grant in public)
-    return plan_hardening(role, public, catalog.default_grants(admin, role, public=True))
+    return plan_hardening(public, catalog.default_grants(admin, role, public=True))
 
 
-# -- acting ------------------------------------------------------------------------------------------------------------
+# -- acting
 
 
-def provision(target: Target, *, harden: bool = False, tell: Tell = lambda line: None) -> Report:
+def provision(target: Target, *, harden: bool = False, tell: Tell = print_nothing) -> Report:
     """Make the role what is wanted, then log in as it and prove it. Running it again changes nothing."""
     with _sessions(target) as sessions, only_run(sessions[Actor.ADMIN], target.role):
         state, plan, _ = _preview(target, sessions)
@@ -198,7 +120,7 @@ def _converge(target: Target, sessions: Sessions, tell: Tell) -> tuple[int, Plan
             with _with_twin(target, sessions, plan) as all_sessions:
                 apply(all_sessions, plan.statements, told)
             return count, plan
-        except PlanIsStale:
+        except StalePlanError:
             continue
     raise ProvisioningError("Objects keep disappearing while they are granted; run this again when that is over.")
 
@@ -224,7 +146,7 @@ def _refuse_wrong_password(target: Target) -> None:
         ) from None
 
 
-def drop(target: Target, *, force: bool = False, tell: Tell = lambda line: None) -> int:
+def drop(target: Target, *, force: bool = False, tell: Tell = print_nothing) -> int:
     """Take back everything the role was granted in this database, then drop it; return the statements run."""
     with _sessions(target) as sessions, only_run(sessions[Actor.ADMIN], target.role):
         admin, role = sessions[Actor.ADMIN], target.role
@@ -235,7 +157,10 @@ def drop(target: Target, *, force: bool = False, tell: Tell = lambda line: None)
         _end_sessions(admin, role, force=force, tell=tell)
         elsewhere = catalog.other_databases(admin, role)
         plan = plan_drop(
-            role, catalog.grants_held(admin, role), catalog.default_grants(admin, role), elsewhere=bool(elsewhere)
+            role,
+            catalog.grants_held(admin, role),
+            catalog.default_grants(admin, role),
+            elsewhere=bool(elsewhere),
         )
         count = apply(sessions, plan.statements, tell)
         if elsewhere:
@@ -252,7 +177,9 @@ def _refuse_drop(target: Target, state: RoleState) -> None:
     if found is not None and found.owns:
         raise ProvisioningError(f"Role '{name}' owns {found.owns[0]}; reassign it first.")
     if found is not None and not (state.superuser or found.alterable):
-        raise ProvisioningError(f"Role '{state.admin}' may not drop role '{name}'; name one that may (--admin-url).")
+        raise ProvisioningError(
+            f"Role '{state.admin}' may not drop role '{name}'; name one that may (--admin-url)."
+        )
 
 
 def _end_sessions(admin: psycopg.Connection[Any], role: Role, *, force: bool, tell: Tell) -> None:
@@ -270,7 +197,7 @@ def _end_sessions(admin: psycopg.Connection[Any], role: Role, *, force: bool, te
         time.sleep(0.05)
 
 
-# -- sessions and proof ------------------------------------------------------------------------------------------------
+# -- sessions and proof
 
 
 @contextmanager
@@ -288,7 +215,9 @@ def _sessions(target: Target) -> Iterator[Sessions]:
 def _refuse_other_server(admin: psycopg.Connection[Any], writer: psycopg.Connection[Any]) -> None:
     query = "SELECT pg_postmaster_start_time(), (SELECT oid FROM pg_database WHERE datname = current_database())"
     if admin.execute(query).fetchone() != writer.execute(query).fetchone():
-        raise ProvisioningError("--admin-url leads to another server than the writer's login; name the same server.")
+        raise ProvisioningError(
+            "--admin-url leads to another server than the writer's login; name the same server."
+        )
 
 
 def _proof(target: Target, sessions: Sessions) -> Proof:
@@ -328,8 +257,10 @@ def _wait_for_replay(twin: psycopg.Connection[Any], lsn: str) -> None:
     deadline = time.monotonic() + WAIT_SECONDS
     while not (twin.execute(query, [lsn]).fetchone() or (False,))[0]:
         if time.monotonic() >= deadline:
-            raise ProvisioningError("The twin's standby lags behind; run this again with --check when it caught up.")
+            raise ProvisioningError(
+                "The twin's standby lags behind; run this again with --check when it caught up."
+            )
         time.sleep(0.1)
 
 
-__all__ = ["Gap", "Power", "Report", "Target", "check", "drop", "preview", "provision", "target_for"]
+__all__ = ["Report", "Target", "check", "drop", "preview", "provision", "target_for"]

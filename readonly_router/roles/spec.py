@@ -54,10 +54,9 @@ class Statement:
 
     step: Step
     actor: Actor
-    text: sql.Composable = field(repr=False)
+    text: sql.Composed = field(repr=False)
     says: str
-    first: tuple[sql.Composable, ...] = field(default=(), repr=False)
-    secret: bool = False
+    first: tuple[sql.Composed, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,17 +28,32 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         add = parser.add_argument
-        add("--database", action="append", metavar="ALIAS", help="writer alias (repeatable); default: every pair")
-        add("--admin-url", metavar="URL", help=f"login that may create roles; default: {ADMIN_URL}, else the writer")
+        add(
+            "--database",
+            action="append",
+            metavar="ALIAS",
+            help="writer alias (repeatable); default: every pair",
+        )
+        add(
+            "--admin-url",
+            metavar="URL",
+            help=f"login that may create roles; default: {ADMIN_URL}, else the writer",
+        )
         add("--schema", action="append", metavar="NAME", help="only this schema (repeatable); default: all")
-        add("--harden", action="store_true", help="also take from PUBLIC what still writes; prints the undo script")
+        add(
+            "--harden",
+            action="store_true",
+            help="also take from PUBLIC what still writes; prints the undo script",
+        )
         add("--rotate-password", action="store_true", help="set the role's password to the one in DATABASES")
         add("--force", action="store_true", help="with --drop: end the role's sessions first")
         verb = parser.add_mutually_exclusive_group()
         verb.add_argument("--dry-run", action="store_true", help="print the plan; change nothing")
         verb.add_argument("--sql", action="store_true", help="print the plan as a psql script; change nothing")
         verb.add_argument("--check", action="store_true", help="exit 1 and list what drifted; change nothing")
-        verb.add_argument("--drop", action="store_true", help="revoke everything it was granted, then drop the role")
+        verb.add_argument(
+            "--drop", action="store_true", help="revoke everything it was granted, then drop the role"
+        )
 
     def handle(self, **options: Any) -> None:
         try:

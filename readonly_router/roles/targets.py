@@ -1,0 +1,95 @@
+"""Which pair is to be provisioned, and how each of its three logins is reached."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import connections
+
+from .. import conf, mode
+from ..conf import ProcessMode
+from ..errors import ProvisioningError
+from . import logins
+from .spec import Role
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """One pair to provision: the wanted role, and how each login is reached (libpq parameters)."""
+
+    writer_alias: str
+    twin_alias: str
+    role: Role
+    admin: Mapping[str, Any] = field(repr=False)
+    writer: Mapping[str, Any] = field(repr=False)
+    twin: Mapping[str, Any] = field(repr=False)
+    assumed: str = ""
+    own_admin: bool = False
+
+
+def target_for(
+    writer_alias: str,
+    *,
+    admin: Mapping[str, Any] | None = None,
+    schemas: tuple[str, ...] | None = None,
+    rotate: bool = False,
+) -> Target:
+    """Return what to provision for a pair, asking the writer's own login who it is.
+
+    `admin` is a DATABASES entry of the login that may create roles; without it the writer's own is used.
+    """
+    twin_alias = conf.twins().get(writer_alias)
+    if twin_alias is None:
+        pairs = ", ".join(conf.twins()) or "none"
+        raise ProvisioningError(f"'{writer_alias}' is no writer of READONLY_ROUTER_PAIRS (writers: {pairs}).")
+    _refuse_unusable(writer_alias, twin_alias)
+    writer, twin = (connections.settings[alias] for alias in (writer_alias, twin_alias))
+    reach = logins.parameters(writer, writer_alias)
+    assumed = writer["OPTIONS"].get("assume_role") or ""
+    with logins.connect(f"the writer '{writer_alias}'", reach) as connection:
+        name = connection.execute("SELECT current_user::text, current_database()").fetchone() or ("", "")
+        verifier = logins.scram_verifier(connection, twin["PASSWORD"], twin["USER"])
+    role = Role(
+        name=twin["USER"],
+        writer=assumed or name[0],
+        database=name[1],
+        schemas=schemas,
+        verifier=verifier,
+        rotate=rotate,
+    )
+    direct = None if admin is None else {**logins.parameters(dict(admin), writer_alias), "dbname": name[1]}
+    return Target(
+        writer_alias=writer_alias,
+        twin_alias=twin_alias,
+        role=role,
+        admin=direct or reach,
+        writer=_reached_directly(reach, direct),
+        twin=logins.parameters(twin, twin_alias),
+        assumed=assumed,
+        own_admin=admin is None,
+    )
+
+
+def _reached_directly(writer: dict[str, Any], admin: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the writer's login on the admin's way to the server: DATABASES may lead through a pooler."""
+    way = {key: (admin or {})[key] for key in ("host", "port", "dbname") if key in (admin or {})}
+    return {**writer, **way}
+
+
+def _refuse_unusable(writer_alias: str, twin_alias: str) -> None:
+    for alias in (writer_alias, twin_alias):
+        if alias not in connections.settings:
+            raise ProvisioningError(f"DATABASES has no '{alias}'; add it (see databases_from_env).")
+    if mode.process() is ProcessMode.LOCKED:
+        raise ProvisioningError(
+            "DB_READ_ONLY=locked keeps the writer's login out of this process; run this without it."
+        )
+    twin, writer = connections.settings[twin_alias], connections.settings[writer_alias]
+    if not twin["USER"]:
+        raise ProvisioningError(f"DATABASES['{twin_alias}'] has no USER to provision; set it.")
+    if writer["PASSWORD"] and not twin["PASSWORD"]:
+        raise ProvisioningError(
+            f"DATABASES['{twin_alias}'] has no PASSWORD; set DB_READONLY_PASSWORD or DATABASE_READONLY_URL."
+        )
