@@ -36,7 +36,7 @@ matrix: .cache/venv/matrix/.matrix ## the suite on pairs of Python, Django and P
 	@.cache/venv/matrix/bin/nox -f tests/noxfile.py $(ARGS)
 
 docker-test: $(VENV)/.test ## the suite against each PostgreSQL of docker/
-	@PATH="$(abspath $(BIN)):$$PATH" sh docker/test.sh
+	@PYTEST_ARGS="$(ARGS)" exec sh docker/test.sh
 
 clean: ## remove all that these commands made
 	rm -rf .venv .cache .hypothesis .coverage build dist

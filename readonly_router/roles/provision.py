@@ -17,6 +17,7 @@ from .hardening import plan_hardening, public_powers
 from .plan import as_dba, plan_drop, plan_role, refusals
 from .prove import prove
 from .spec import Actor, Plan, Power, Proof, Role, RoleState
+from .targets import Target, target_for
 
 Tell = Callable[[str], None]
 
