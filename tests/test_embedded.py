@@ -23,6 +23,15 @@ ROOT = Path(__file__).resolve().parent.parent
 SECONDS = 20
 MODULE = ("-m", "tests.embedded")
 RUN_WITHOUT_SERVER = "import sys; from tests.embedded import run; sys.exit(run(sys.argv[1:], 'postgres://'))"
+# A watcher of its own: a server started in this process would outlive its SIGKILL.
+WATCH_WITH_FIRST_PORT = """
+import sys
+from pathlib import Path
+from tests import embedded
+free_port, first = embedded._free_port, iter([int(sys.argv[1])])
+embedded._free_port = lambda: next(first, None) or free_port()
+embedded.watch(Path(sys.argv[2]))
+"""
 # What the parents below do: say the server's URL, then wait for the end.
 SAY_AND_WAIT = "import os, time; print(os.environ['TEST_DATABASE_URL'], flush=True); time.sleep(600)"
 OPEN_AND_WAIT = """
@@ -69,7 +78,8 @@ def _wait_for(condition: Callable[[], bool]) -> None:
 @contextmanager
 def _parent(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], Traces]]:
     command = [sys.executable, *arguments]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as parent:
+    # A session of its own: some tests signal the whole group, as a terminal does.
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True) as parent:
         try:
             yield parent, _traces(parent.stdout.readline().strip())
         finally:
@@ -132,9 +142,9 @@ def test_an_exception_leaves_nothing_behind():
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_a_parent_ended_by_a_signal_leaves_nothing_behind(number):
+def test_a_group_ended_by_a_signal_leaves_nothing_behind(number):
     with _parent("-c", OPEN_AND_WAIT) as (parent, traces):
-        parent.send_signal(number)
+        os.killpg(parent.pid, number)
         parent.wait(SECONDS)
         _wait_for(traces.gone)
 
@@ -153,27 +163,29 @@ def _temporary_folders() -> set[Path]:
     return set(Path(embedded._base(embedded._account())).glob("embedded-postgres-*"))
 
 
-def test_a_forked_process_that_lives_on_does_not_hold_the_server():
-    with embedded_server() as url:
-        traces = _traces(url)
-        pid = os.fork()
-        if pid == 0:
-            signal.pause()
-    try:
+def test_a_process_that_inherited_the_pipe_does_not_hold_the_server():
+    watcher = embedded._start_watcher(embedded.wheel_binaries())
+    traces = _traces(embedded._answer(watcher))
+    # Ends with this process, whatever becomes of it: its standard input does.
+    inherits = [sys.executable, "-c", "import sys; sys.stdin.read()"]
+    with subprocess.Popen(inherits, stdin=subprocess.PIPE, pass_fds=[watcher.stdin.fileno()]):
+        embedded._release(watcher)
         assert traces.gone()
-    finally:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
 
 
-def test_a_port_taken_meanwhile_is_given_up_for_another(monkeypatch):
+def test_a_port_taken_meanwhile_is_given_up_for_another():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        ports = iter([taken.getsockname()[1], embedded._free_port()])
-        monkeypatch.setattr(embedded, "_free_port", lambda: next(ports))
-        with embedded._home(embedded.wheel_binaries()) as home, embedded._serving(home) as port:
-            assert port != taken.getsockname()[1]
+        port = str(taken.getsockname()[1])
+        command = [sys.executable, "-c", WATCH_WITH_FIRST_PORT, port, str(embedded.wheel_binaries())]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        watcher = subprocess.Popen(command, cwd=ROOT, start_new_session=True, **pipes)
+        try:
+            with psycopg.connect(embedded._answer(watcher)) as connection:
+                assert connection.info.port != int(port)
+        finally:
+            embedded._release(watcher)
 
 
 def test_binaries_in_a_folder_closed_to_others_are_copied(tmp_path):

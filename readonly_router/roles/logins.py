@@ -64,6 +64,15 @@ def first_line(error: BaseException) -> str:
     return " ".join(str(error).split())
 
 
+def server_identity(connection: psycopg.Connection[Any]) -> tuple[int, int, bool]:
+    """Return the server's system identifier, the database's oid, and whether it is a standby."""
+    row = connection.execute(
+        "SELECT (SELECT system_identifier FROM pg_control_system()), oid::bigint, pg_is_in_recovery() "
+        "FROM pg_database WHERE datname = current_database()"
+    ).fetchone()
+    return row or (0, 0, False)
+
+
 def through_pooler(connection: psycopg.Connection[Any]) -> bool:
     """Tell whether a pooler stands between: the process libpq was told of is not the one that answers."""
     row = connection.execute("SELECT pg_backend_pid()").fetchone()

@@ -204,18 +204,18 @@ def _end_sessions(admin: psycopg.Connection[Any], role: Role, *, force: bool, te
 @contextmanager
 def _sessions(target: Target) -> Iterator[Sessions]:
     who = f"the writer '{target.writer_alias}'"
-    with logins.session(who, target.writer, role=target.assumed) as writer:
-        if target.own_admin:
+    if target.own_admin:
+        with logins.session(who, target.writer, role=target.assumed) as writer:
             yield {Actor.ADMIN: writer, Actor.WRITER: writer}
-            return
-        with logins.session("the admin (--admin-url or DATABASE_ADMIN_URL)", target.admin) as admin:
-            _refuse_other_server(admin, writer)
+        return
+    with logins.session("the admin (--admin-url or DATABASE_ADMIN_URL)", target.admin) as admin:
+        _refuse_other_server(target, admin)
+        with logins.session(who, target.writer, role=target.assumed) as writer:
             yield {Actor.ADMIN: admin, Actor.WRITER: writer}
 
 
-def _refuse_other_server(admin: psycopg.Connection[Any], writer: psycopg.Connection[Any]) -> None:
-    query = "SELECT pg_postmaster_start_time(), (SELECT oid FROM pg_database WHERE datname = current_database())"
-    if admin.execute(query).fetchone() != writer.execute(query).fetchone():
+def _refuse_other_server(target: Target, admin: psycopg.Connection[Any]) -> None:
+    if logins.server_identity(admin) != target.server:
         raise ProvisioningError(
             "--admin-url leads to another server than the writer's login; name the same server."
         )

@@ -17,7 +17,7 @@ from .spec import Role
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """One pair to provision: the wanted role, and how each login is reached (libpq parameters)."""
+    """One pair to provision: the wanted role, and how each login is reached (libpq parameters); `server` tells which server that is."""
 
     writer_alias: str
     twin_alias: str
@@ -25,6 +25,7 @@ class Target:
     admin: Mapping[str, Any] = field(repr=False)
     writer: Mapping[str, Any] = field(repr=False)
     twin: Mapping[str, Any] = field(repr=False)
+    server: tuple[int, int, bool]
     assumed: str = ""
     own_admin: bool = False
 
@@ -50,6 +51,7 @@ def target_for(
     assumed = writer["OPTIONS"].get("assume_role") or ""
     with logins.connect(f"the writer '{writer_alias}'", reach) as connection:
         name = connection.execute("SELECT current_user::text, current_database()").fetchone() or ("", "")
+        server = logins.server_identity(connection)
         verifier = logins.scram_verifier(connection, twin["PASSWORD"], twin["USER"])
     role = Role(
         name=twin["USER"],
@@ -67,6 +69,7 @@ def target_for(
         admin=direct or reach,
         writer=_reached_directly(reach, direct),
         twin=logins.parameters(twin, twin_alias),
+        server=server,
         assumed=assumed,
         own_admin=admin is None,
     )
