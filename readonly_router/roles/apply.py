@@ -28,10 +28,6 @@ LONGEST_PAUSE_SECONDS = 0.5
 GONE = frozenset({"42P01", "42704", "42883", "3F000"})
 
 
-class StalePlanError(Exception):
-    """An object of the plan is gone; inspect and plan again."""
-
-
 @contextmanager
 def only_run(connection: psycopg.Connection[Any], wanted: Role) -> Iterator[None]:
     """Hold the advisory lock that keeps a second run on the same role and database away."""
@@ -48,36 +44,43 @@ def only_run(connection: psycopg.Connection[Any], wanted: Role) -> Iterator[None
             connection.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", [key])
 
 
-def apply(sessions: Sessions, statements: Iterable[Statement], tell: Callable[[str], None]) -> int:
-    """Execute the statements in order, each in a transaction of its own; return how many."""
+def apply(sessions: Sessions, statements: Iterable[Statement], tell: Callable[[str], None]) -> tuple[int, int]:
+    """Execute the statements in order, each in a transaction of its own; return how many ran and were stale.
+
+    A stale statement names an object that is gone since the plan was made; it did nothing: plan again.
+    """
     for connection in set(sessions.values()):
         connection.execute(sql.SQL("SET lock_timeout = {}").format(sql.Literal(LOCK_TIMEOUT)))
-    count = 0
+    ran = stale = 0
     for statement in statements:
         if statement.actor not in sessions:
             raise ProvisioningError(f"No login at hand may {statement.says}; name one with --admin-url.")
-        _execute(sessions[statement.actor], statement)
-        tell(statement.says)
-        count += 1
-    return count
+        if _execute(sessions[statement.actor], statement):
+            tell(statement.says)
+            ran += 1
+        else:
+            stale += 1
+    return ran, stale
 
 
-def _execute(connection: psycopg.Connection[Any], statement: Statement) -> None:
+def _execute(connection: psycopg.Connection[Any], statement: Statement) -> bool:
+    """Tell whether the statement ran; False when an object of it is gone."""
     for attempt in range(1, ATTEMPTS + 1):
         try:
             _once(connection, statement)
         except psycopg.Error as error:
             if error.sqlstate in GONE:
-                raise StalePlanError(first_line(error)) from None
+                return False
             if error.sqlstate not in RETRIED or attempt == ATTEMPTS:
                 raise ProvisioningError(
                     f"Could not {statement.says}: {first_line(error)}. What was done so far only reads; "
                     "run the command again when this is mended."
                 ) from None
         else:
-            return
+            return True
         # Random, so that two of us do not meet again.
         time.sleep(random.uniform(0, min(LONGEST_PAUSE_SECONDS, 0.01 * attempt)))  # noqa: S311 - not a secret
+    return False
 
 
 def _once(connection: psycopg.Connection[Any], statement: Statement) -> None:

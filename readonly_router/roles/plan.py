@@ -9,7 +9,7 @@ from dataclasses import replace
 from . import statements
 from .catalog import excess_privileges
 from .spec import DEFAULT_PRIVILEGES, Actor, Existing, Gap, Grant, Plan, Relation, Role, RoleState, Statement, Step
-from .statements import READ_ONLY_SETTING, batches, quoted
+from .statements import BATCH, READ_ONLY_SETTING, batches, quoted
 
 # Settings that change what a query answers; custom settings (with a dot) do too. Never role,
 # session_replication_role or the read-only ones.
@@ -61,12 +61,12 @@ def _dangers(name: str, role: Existing, *, forced: bool) -> Iterator[str]:
         yield f"Role '{name}' is a member of {role.member_of[0]}; revoke that, or name another role."
 
 
-def plan_role(wanted: Role, state: RoleState) -> Plan:
+def plan_role(wanted: Role, state: RoleState, *, batch: int = BATCH) -> Plan:
     """Return the statements that turn what was found into what is wanted, in an order safe to stop at."""
     ordered = [
         *_role_statements(wanted, state),
         *_default_statements(wanted, state),
-        *_grant_statements(wanted, state),
+        *_grant_statements(wanted, state, batch),
         *_revoke_statements(wanted, state.excess),
     ]
     return Plan(statements=tuple(ordered), gaps=tuple(_gaps(wanted, state)))
@@ -104,7 +104,7 @@ def plan_drop(
     ordered += [
         statements.revoke(Step.DROP, replace(grant, targets=tuple(batch)), grant.privileges, wanted.name)
         for grant in held
-        for batch in batches(grant.targets)
+        for batch in batches(grant.targets, BATCH)
     ]
     return Plan(statements=(*ordered, *(() if elsewhere else (statements.drop_role(wanted),))))
 
@@ -175,7 +175,7 @@ def _default_statements(wanted: Role, state: RoleState) -> Iterator[Statement]:
                 )
 
 
-def _grant_statements(wanted: Role, state: RoleState) -> Iterator[Statement]:
+def _grant_statements(wanted: Role, state: RoleState, size: int) -> Iterator[Statement]:
     for schema in state.schemas:
         if not schema.usage and schema.actor is not None:
             yield statements.grant_usage(wanted, schema.name, schema.actor)
@@ -184,14 +184,14 @@ def _grant_statements(wanted: Role, state: RoleState) -> Iterator[Statement]:
         if relation.actor is not None:
             groups[relation.actor, "SEQUENCE" if relation.kind == "S" else "TABLE"].append(relation)
     for (actor, keyword), relations in groups.items():
-        for batch in batches(relations):
+        for batch in batches(relations, size):
             yield statements.grant_select(wanted, keyword, batch, actor)
     objects: dict[Actor, list[int]] = defaultdict(list)
     for oid, owner_actor in state.large_objects:
         if owner_actor is not None:
             objects[owner_actor].append(oid)
     for actor, oids in objects.items():
-        for numbers in batches(oids):
+        for numbers in batches(oids, size):
             yield statements.grant_large_objects(wanted, numbers, actor)
 
 

@@ -12,11 +12,12 @@ import psycopg
 
 from ..errors import ProvisioningError
 from . import catalog, logins
-from .apply import Sessions, StalePlanError, apply, only_run, wait_for_older_transactions
+from .apply import Sessions, apply, only_run, wait_for_older_transactions
 from .hardening import plan_hardening, public_powers
 from .plan import as_dba, plan_drop, plan_role, refusals
 from .prove import prove
 from .spec import Actor, Plan, Power, Proof, Role, RoleState
+from .statements import BATCH
 from .targets import Target, target_for
 
 Tell = Callable[[str], None]
@@ -101,28 +102,22 @@ def provision(target: Target, *, harden: bool = False, tell: Tell = print_nothin
         hardening = Plan()
         if harden:
             hardening = _hardening(target, sessions)
-            count += apply(sessions, hardening.statements, tell)
+            count += apply(sessions, hardening.statements, tell)[0]
         proof = _proof(target, sessions)
         return Report(target=target, statements=count, plan=plan, proof=proof, late=late, hardening=hardening)
 
 
 def _converge(target: Target, sessions: Sessions, tell: Tell) -> tuple[int, Plan]:
-    """Apply the plan; where an object of it is gone meanwhile, inspect and plan again."""
+    """Apply the plan; where objects of it are gone meanwhile, plan again, in smaller batches each time."""
     count = 0
-
-    def told(line: str) -> None:
-        nonlocal count
-        count += 1
-        tell(line)
-
-    for _ in range(ROUNDS):
-        plan = plan_role(target.role, catalog.inspect(sessions[Actor.ADMIN], target.role))
-        try:
-            with _with_twin(target, sessions, plan) as all_sessions:
-                apply(all_sessions, plan.statements, told)
+    for attempt in range(ROUNDS):
+        state = catalog.inspect(sessions[Actor.ADMIN], target.role)
+        plan = plan_role(target.role, state, batch=max(1, BATCH >> attempt))
+        with _with_twin(target, sessions, plan) as all_sessions:
+            ran, stale = apply(all_sessions, plan.statements, tell)
+        count += ran
+        if not stale:
             return count, plan
-        except StalePlanError:
-            continue
     raise ProvisioningError("Objects keep disappearing while they are granted; run this again when that is over.")
 
 
@@ -163,7 +158,7 @@ def drop(target: Target, *, force: bool = False, tell: Tell = print_nothing) -> 
             catalog.default_grants(admin, role),
             elsewhere=bool(elsewhere),
         )
-        count = apply(sessions, plan.statements, tell)
+        count, _ = apply(sessions, plan.statements, tell)
         if elsewhere:
             tell(f"keep role {role.name}: it holds privileges in database {elsewhere[0]} too")
         return count

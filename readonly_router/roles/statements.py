@@ -182,5 +182,5 @@ def quoted(name: str) -> str:
     return sql.Identifier(name).as_string(None)
 
 
-def batches(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
-    return (items[start : start + BATCH] for start in range(0, len(items), BATCH))
+def batches(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
+    return (items[start : start + size] for start in range(0, len(items), size))

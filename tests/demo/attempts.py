@@ -8,6 +8,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 REFUSED, FORBIDDEN = "25006", "42501"
@@ -120,7 +121,7 @@ def _by_switching_off() -> Iterator[tuple[str, str, Callable[[], Any]]]:
         ("nextval", "SELECT nextval('shop_invoice_number')"),
         ("DROP TABLE", "DROP TABLE shop_tag CASCADE"),
     ):
-        yield f"SET ...read_only = off; {says}", FORBIDDEN, lambda statement=statement: _execute(off, statement)
+        yield f"SET ...read_only = off; {says}", FORBIDDEN, partial(_execute, off, statement)
     writer = os.environ["DEMO_WRITER"]
     yield "SET ...read_only = off; SET ROLE", FORBIDDEN, lambda: _execute(off, f'SET ROLE "{writer}"')
 

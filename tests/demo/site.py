@@ -17,7 +17,8 @@ from urllib.request import HTTPCookieProcessor, ProxyHandler, build_opener
 
 from .stage import DemoError
 
-MANAGE = Path(__file__).resolve().parent.parent / "example" / "manage.py"
+ROOT = Path(__file__).resolve().parent.parent.parent
+MANAGE = ROOT / "tests" / "example" / "manage.py"
 # What decides where the site's logins and mode come from: the demo says it anew for each process.
 OURS = ("DATABASE_URL", "DATABASE_READONLY_URL", "DB_READONLY_PASSWORD", "DATABASE_ADMIN_URL", "DB_READ_ONLY")
 _LISTENING = re.compile(r"development server at (http://\S+)/")
@@ -27,7 +28,12 @@ _TOKEN = re.compile(rb'name="csrfmiddlewaretoken" value="[^"]*"')
 def environment(env: Mapping[str, str]) -> dict[str, str]:
     """Return this process's environment with the site's variables as in `env`, and only those."""
     kept = {name: value for name, value in os.environ.items() if name not in OURS}
-    return {**kept, "PYTHONUNBUFFERED": "1", "DJANGO_RUNSERVER_HIDE_WARNING": "true", **env}
+    ours = {
+        "DJANGO_SETTINGS_MODULE": "tests.example.settings",
+        "DJANGO_RUNSERVER_HIDE_WARNING": "true",
+        "PYTHONUNBUFFERED": "1",
+    }
+    return {**kept, **ours, **env}
 
 
 @contextmanager
@@ -40,6 +46,7 @@ def process(env: Mapping[str, str], *arguments: str, log: Path | None = None) ->
             stdout=subprocess.PIPE,
             stderr=stderr if log else subprocess.STDOUT,
             text=True,
+            cwd=ROOT,
             env=environment(env),
         )
     with child:

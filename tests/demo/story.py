@@ -17,14 +17,37 @@ from .site import MANAGE, Answer, Browser, address, process
 from .stage import DemoError, Stage, build, digest, leftovers, staged
 
 _SQLSTATE = re.compile(r"\((25006|42501): ([^)]*)\)")
-PAGES = """
-    / /?page=2 /?category=tea /figures/ /order/ /tags/ /api/products/ /orders/ /accounts/login/ /admin/
-    /admin/shop/category/ /admin/shop/tag/ /admin/shop/product/ /admin/shop/product/?q=tea /admin/shop/order/
-    /admin/shop/orderline/ /admin/shop/pageview/ /admin/shop/daily/ /admin/shop/bestseller/
-    /admin/shop/categorystock/ /admin/shop/product/1/change/ /admin/shop/product/1/history/
-    /admin/shop/order/1/change/ /admin/shop/product/add/ /admin/shop/product/1/delete/ /admin/auth/user/
-    /admin/auth/user/1/change/ /admin/auth/group/ /admin/password_change/
-""".split()
+PAGES = [
+    "/",
+    "/?page=2",
+    "/?category=tea",
+    "/figures/",
+    "/order/",
+    "/tags/",
+    "/api/products/",
+    "/orders/",
+    "/accounts/login/",
+    "/admin/",
+    "/admin/shop/category/",
+    "/admin/shop/tag/",
+    "/admin/shop/product/",
+    "/admin/shop/product/?q=tea",
+    "/admin/shop/order/",
+    "/admin/shop/orderline/",
+    "/admin/shop/pageview/",
+    "/admin/shop/daily/",
+    "/admin/shop/bestseller/",
+    "/admin/shop/categorystock/",
+    "/admin/shop/product/1/change/",
+    "/admin/shop/product/1/history/",
+    "/admin/shop/order/1/change/",
+    "/admin/shop/product/add/",
+    "/admin/shop/product/1/delete/",
+    "/admin/auth/user/",
+    "/admin/auth/user/1/change/",
+    "/admin/auth/group/",
+    "/admin/password_change/",
+]
 
 
 @dataclass(kw_only=True)

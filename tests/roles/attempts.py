@@ -13,7 +13,7 @@
   it `revokes` it, or `refuses` with a message that says so;
 - `elsewhere`: in another database of the server; `present`: a role with a session meanwhile; `options` of the login;
 - `extensions`, `since`, `configured` (settings and their values): what the server must have;
-- `because`: why hardening leaves it.
+- `because`: why hardening leaves it, or what of the twin's provisioning makes the outcome what it is.
 """
 
 from __future__ import annotations
@@ -39,8 +39,14 @@ class Stage(IntEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
+    """How an attempt ends: its SQLSTATE, and what it did."""
+
     sqlstate: str
-    lands: bool
+    effect: str
+
+    @property
+    def lands(self) -> bool:
+        return self.effect == "lands"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +76,7 @@ class Attempt:
         words = self.majors.get(str(major), self.ends)[stage].split()
         effect = words[0] if words[0] in _EFFECTS else "nothing"
         sqlstate = ACCEPTED if words == [effect] else words[-1]
-        return Outcome(sqlstate=sqlstate, lands=effect == "lands")
+        return Outcome(sqlstate=sqlstate, effect=effect)
 
 
 def load() -> list[Attempt]:

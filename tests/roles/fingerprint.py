@@ -31,7 +31,6 @@ def _contents(kinds: str, row: str) -> str:
     return _rows("pg_class", where, f"concat_ws('|', t.oid::regclass, pg_temp.answer({query}))")
 
 
-# One statement asks for everything, so that it is one moment that is described.
 _ANSWER = """CREATE OR REPLACE FUNCTION pg_temp.answer(query text) RETURNS text LANGUAGE plpgsql AS
     'DECLARE found text; BEGIN EXECUTE query INTO found; RETURN found; END'"""
 
@@ -49,7 +48,9 @@ _PARTS = {
         " relrowsecurity, relforcerowsecurity)",
     ),
     "columns": _rows("pg_attribute", f"attrelid IN ({_LIVING})"),
-    "statistics": _rows("pg_statistic", f"starelid IN ({_LIVING})", "concat_ws('|', starelid, staattnum, stadistinct)"),
+    "statistics": _rows(
+        "pg_statistic", f"starelid IN ({_LIVING})", "concat_ws('|', starelid, staattnum, stadistinct)"
+    ),
     "routines": _rows(
         "pg_proc",
         f"(oid >= {_USER} OR proacl IS NOT NULL) AND pronamespace::regnamespace::text !~ '^pg_temp'",
@@ -91,9 +92,13 @@ _PARTS = {
 _QUERY = " UNION ALL ".join(f"SELECT '{part}', md5(coalesce(({query}), ''))" for part, query in _PARTS.items())
 
 
-def fingerprint(superuser: psycopg.Connection[Any]) -> Fingerprint:
-    """Return a digest of each part of the database a superuser is connected to."""
+def prepare(superuser: psycopg.Connection[Any]) -> None:
+    """Give a session the function with which one statement reads tables whose names it does not hold."""
     superuser.execute(_ANSWER.encode())
+
+
+def fingerprint(superuser: psycopg.Connection[Any]) -> Fingerprint:
+    """Return a digest of each part of the database a superuser's prepared session is connected to."""
     return dict(superuser.execute(_QUERY.encode(), prepare=True).fetchall())
 
 

@@ -18,7 +18,7 @@ from readonly_router.roles.provision import Report
 from tests import database
 from tests.database import Scratch
 from tests.plugin import PREFIX
-from tests.roles.fingerprint import FILE, Fingerprint, fingerprint
+from tests.roles.fingerprint import FILE, Fingerprint, fingerprint, prepare
 from tests.roles.provisioning import provisioned
 
 FIXTURE = Path(__file__).with_name("fixture.sql")
@@ -67,6 +67,7 @@ class World:
                 )
             )
         self.admin = self.pair.superuser()
+        prepare(self.admin)
         for (server,) in self.admin.execute(
             "SELECT srvname FROM pg_foreign_server s JOIN pg_foreign_data_wrapper w ON w.oid = srvfdw"
             " WHERE fdwname = 'postgres_fdw'"
@@ -91,9 +92,9 @@ class World:
     def fingerprint(self) -> Fingerprint:
         return fingerprint(self.admin)
 
-    def repair(self) -> None:
+    def repair(self, found: Fingerprint | None = None) -> None:
         """Undo whatever an attempt left behind, in the database and beside it."""
-        if self.admin.closed or self.fingerprint() != self.clean:
+        if found != self.clean:
             self.drop()
             restore(self.cast)
             self._create()

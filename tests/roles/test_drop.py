@@ -1,0 +1,92 @@
+"""`--drop`: everything that was granted is taken back, then the role goes; never under a running session."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+
+from tests.database import Scratch
+from tests.plugin import url_for
+from tests.roles.provisioning import command, provisioned, refused
+
+SCHEMA = (
+    "CREATE SCHEMA extra",
+    "CREATE TABLE extra.thing (id serial)",
+    "SELECT lo_create(7)",
+    "CREATE VIEW seen AS SELECT 1 AS id",
+)
+
+
+def traces(scratch: Scratch) -> int:
+    """How many things in the server still refer to the role, and the role itself."""
+    with scratch.superuser() as connection:
+        row = connection.execute(
+            "SELECT count(*) FROM pg_roles r LEFT JOIN pg_shdepend d ON d.refobjid = r.oid WHERE r.rolname = %s",
+            [scratch.twin],
+        ).fetchone()
+    return row[0] if row else 0
+
+
+def test_a_provisioned_role_is_dropped_without_a_trace(scratch: Scratch) -> None:
+    scratch.run(*SCHEMA)
+    provisioned(scratch)
+    status, out, _ = command(scratch, "--drop")
+    assert (status, "dropped" in out, traces(scratch)) == (0, True, 0)
+
+
+def test_a_role_that_is_not_there_is_told(scratch: Scratch) -> None:
+    status, out, _ = command(scratch, "--drop")
+    assert (status, "nothing to drop" in out) == (0, True)
+
+
+def test_a_role_in_use_is_not_dropped(scratch: Scratch) -> None:
+    scratch.run(*SCHEMA)
+    provisioned(scratch)
+    with scratch.login(scratch.twin) as session:
+        status, _, error = command(scratch, "--drop")
+        assert (status, "in use by 1 session" in error) == (1, True)
+        assert session.execute("SELECT count(*) FROM extra.thing").fetchone() == (0,)
+
+
+def test_force_ends_its_sessions_first(scratch: Scratch) -> None:
+    provisioned(scratch)
+    session = scratch.login(scratch.twin)
+    status, _, _ = command(scratch, "--drop", "--force")
+    assert (status, traces(scratch)) == (0, 0)
+    with pytest.raises(psycopg.OperationalError):
+        session.execute("SELECT 1")
+
+
+def test_a_role_that_another_database_needs_loses_only_what_it_holds_here(scratch: Scratch) -> None:
+    scratch.run(*SCHEMA)
+    provisioned(scratch)
+    other = f"{scratch.name}_other"
+    with scratch.superuser() as connection:
+        connection.execute(f'CREATE DATABASE "{other}"'.encode())
+        connection.execute(f'GRANT TEMPORARY ON DATABASE "{other}" TO "{scratch.twin}"'.encode())
+        with psycopg.connect(url_for(scratch.server, database=other), autocommit=True) as elsewhere:
+            elsewhere.execute(f'GRANT SELECT ON pg_class TO "{scratch.twin}"'.encode())
+        status, _, error = command(scratch, "--drop")
+        assert (status, f"it holds privileges in database {other} too" in error) == (0, True)
+        assert refused(scratch, "SELECT * FROM extra.thing") == "42501"
+        connection.execute(f'DROP DATABASE "{other}"'.encode())
+        assert command(scratch, "--drop")[0] == 0
+    assert traces(scratch) == 0
+
+
+def test_a_role_that_owns_something_is_not_dropped(scratch: Scratch) -> None:
+    provisioned(scratch)
+    with scratch.superuser() as connection:
+        connection.execute("CREATE TABLE public.theirs (id int)")
+        connection.execute(f'ALTER TABLE public.theirs OWNER TO "{scratch.twin}"'.encode())
+        status, _, error = command(scratch, "--drop")
+        connection.execute("DROP TABLE public.theirs")
+    assert (status, "owns" in error) == (1, True)
+
+
+def test_an_admin_that_may_not_drop_is_told_and_nothing_is_revoked(scratch: Scratch) -> None:
+    scratch.run(*SCHEMA)
+    provisioned(scratch)
+    status, _, error = command(scratch, "--drop", url=scratch.url(scratch.writer))
+    assert (status, "may not drop" in error) == (1, True)
+    assert provisioned(scratch).statements == 0

@@ -1,0 +1,1 @@
+"""A Wagtail site as editors build it, put through the main job."""
