@@ -90,7 +90,7 @@ def test_rotating_sets_the_password_in_databases(scratch: Scratch) -> None:
     scratch.login(scratch.twin).close()
 
 
-@pytest.mark.parametrize("verb", [(), ("--dry-run",), ("--sql",), ("--check",)], ids=lambda verb: "".join(verb))
+@pytest.mark.parametrize("verb", [(), ("--dry-run",), ("--sql",), ("--check",)], ids="".join)
 def test_no_output_holds_the_password(scratch: Scratch, verb: tuple[str, ...]) -> None:
     _, out, err = command(scratch, *verb)
     assert scratch.password not in out + err

@@ -172,7 +172,7 @@ def test_several_pairs_are_all_refused_when_one_is(scratch: Scratch) -> None:
     make_twin(scratch, "CREATEDB")
     before = fingerprint(scratch)
     with override_settings(READONLY_ROUTER_PAIRS={scratch.alias: scratch.twin_alias}):
-        status, _, error = command(scratch)
+        status, _, _ = command(scratch)
     assert status == 1
     assert fingerprint(scratch) == before
 
