@@ -16,7 +16,7 @@ from django.contrib.sessions.backends.db import SessionStore
 from django.core.cache import caches
 from django.db import DatabaseError, ProgrammingError, connection, connections, transaction
 
-from readonly_router import ReadOnlyError, disable_writes, read_only, writable
+from readonly_router import ModeError, ReadOnlyError, disable_writes, read_only, writable
 from tests.doors import INSERT, QUIET, RAW, READS, REFUSED, SESSION_KEY, Door, Outcome, attempt, furnish
 from tests.example.shop.models import Tag
 
@@ -148,6 +148,42 @@ def test_a_wrapper_kept_from_normal_mode_does_not_write(unchanged: None) -> None
 
     with read_only(), pytest.raises(DatabaseError), kept.cursor() as cursor:
         cursor.execute(INSERT)
+
+
+def test_a_cursor_kept_from_normal_mode_does_not_write(unchanged: None) -> None:
+    with connection.cursor() as kept, read_only(), pytest.raises(DatabaseError):
+        kept.execute(INSERT)
+
+
+def test_a_copy_of_a_wrapper_does_not_lose_the_open_transaction(unchanged: None) -> None:
+    # The copy connects, and so leaves and enters autocommit under the same alias.
+    with transaction.atomic():
+        with closing(connections["default"].copy()) as copied:
+            copied.ensure_connection()
+
+        with pytest.raises(ModeError), read_only():
+            pass
+
+
+def test_a_transaction_of_a_copy_does_not_hold_the_alias(unchanged: None) -> None:
+    disable_writes()
+    with writable(), closing(connections["default"].copy()) as copied:
+        copied.set_autocommit(False)
+        copied.cursor().execute("SELECT 1")
+
+        with read_only(), pytest.raises(ReadOnlyError):
+            Tag.objects.create(name="door")
+
+
+@pytest.mark.parametrize("alias", ["default", "readonly"])
+def test_a_cursor_without_a_database_is_refused(read_only_mode: None, alias: str) -> None:
+    with pytest.raises(ReadOnlyError), connections[alias]._nodb_cursor() as cursor:
+        cursor.execute("CREATE DATABASE a_door_into_the_server")
+
+
+def test_a_cursor_without_a_database_is_refused_on_the_twin_in_normal_mode(unchanged: None) -> None:
+    with pytest.raises(ReadOnlyError), connections["readonly"]._nodb_cursor() as cursor:
+        cursor.execute("CREATE DATABASE a_door_into_the_server")
 
 
 # Threads.

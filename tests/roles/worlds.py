@@ -75,7 +75,12 @@ class World:
             self.superuser(f"ALTER SERVER {server} OPTIONS (SET dbname '{{database}}')")
         if self.harden:
             self.provision()
+        self.superuser(_KEEP)
         self.clean = fingerprint(self.admin)
+
+    def _refill(self) -> None:
+        """Put rows and sequences back, which is ten times quicker than a new database."""
+        self.superuser(_REFILL)
 
     def provision(self) -> Report:
         """Run the package's provisioning, as hard as this world is."""
@@ -93,26 +98,55 @@ class World:
         return fingerprint(self.admin)
 
     def repair(self, found: Fingerprint | None = None) -> None:
-        """Undo whatever an attempt left behind, in the database and beside it."""
-        if found != self.clean:
+        """Undo whatever an attempt left behind, beside the database or else with all of it."""
+        if found == self.clean:
+            return
+        self._tidy()
+        self._refill()
+        if self.fingerprint() != self.clean:
             self.drop()
-            restore(self.cast)
             self._create()
 
-    def drop(self) -> None:
-        if self.admin.closed:
-            self.admin = self.pair.superuser()
-        for (gid,) in self.admin.execute("SELECT gid FROM pg_prepared_xacts WHERE database = current_database()"):
+    def _tidy(self) -> None:
+        """Remove what is not inside the database, and so would outlive it."""
+        for gid in self.ask("SELECT gid FROM pg_prepared_xacts WHERE database = current_database()"):
             self.admin.execute(sql.SQL("ROLLBACK PREPARED {}").format(sql.Literal(gid)))
-        self.admin.execute(
-            "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE starts_with(slot_name, %s)",
-            [PREFIX],
+        self.ask(
+            "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots"
+            f" WHERE starts_with(slot_name, '{PREFIX}')"
         )
-        self.admin.execute(f"COPY (SELECT) TO PROGRAM 'rm -f {FILE}'".encode())
+        if self.ask(f"SELECT (pg_stat_file('{FILE}', true)).size IS NOT NULL") == [True]:
+            self.admin.execute(f"COPY (SELECT) TO PROGRAM 'cat > /dev/null; rm {FILE}'".encode())
+        self.superuser("ALTER DATABASE {database} RESET ALL", "ALTER ROLE {twin} IN DATABASE {database} RESET ALL")
+        restore(self.cast, self.admin)
+
+    def ask(self, query: str) -> list[Any]:
+        return [row[0] for row in self.admin.execute(query.encode()).fetchall()]
+
+    def drop(self) -> None:
+        self._tidy()
         self.admin.close()
         with psycopg.connect(self.pair.server, autocommit=True) as connection:
             connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(self.pair.name)))
 
+
+# Foreign keys and triggers are for the site's own sessions. What was dropped or added is found by the fingerprint.
+_TABLES = """SELECT c.oid, c.oid::regclass AS name, 'kept_' || c.oid AS kept FROM pg_class c
+    WHERE c.relkind = '{kind}' AND c.relnamespace::regnamespace::text IN ('public', 'reports')"""
+_KEEP = f"""DO $$DECLARE r record; BEGIN
+    FOR r IN {_TABLES.replace("{kind}", "r")} LOOP
+        EXECUTE format('CREATE TEMP TABLE %I AS TABLE ONLY %s', r.kept, r.name); END LOOP;
+    FOR r IN {_TABLES.replace("{kind}", "S")} LOOP
+        EXECUTE format('CREATE TEMP TABLE %I AS SELECT last_value, is_called FROM %s', r.kept, r.name); END LOOP;
+    END$$"""
+_REFILL = f"""DO $$DECLARE r record; BEGIN
+    SET LOCAL session_replication_role = replica;
+    FOR r IN {_TABLES.replace("{kind}", "r")} AND to_regclass('pg_temp.kept_' || c.oid) IS NOT NULL LOOP
+        EXECUTE format('DELETE FROM ONLY %s', r.name);
+        EXECUTE format('INSERT INTO %s OVERRIDING SYSTEM VALUE TABLE pg_temp.%I', r.name, r.kept); END LOOP;
+    FOR r IN {_TABLES.replace("{kind}", "S")} AND to_regclass('pg_temp.kept_' || c.oid) IS NOT NULL LOOP
+        EXECUTE format('SELECT setval(%L, last_value, is_called) FROM pg_temp.%I', r.name, r.kept); END LOOP;
+    END$$"""
 
 _ATTRIBUTES = "SELECT rolinherit, rolpassword FROM pg_authid WHERE rolname = %s"
 _SETTINGS = "SELECT unnest(setconfig) FROM pg_db_role_setting WHERE setrole = %s::regrole AND setdatabase = 0"
@@ -120,19 +154,18 @@ _MEMBERS = """SELECT roleid::regrole::text, member::regrole::text FROM pg_auth_m
     WHERE %s::regrole IN (roleid, member)"""
 
 
-def restore(cast: Cast) -> None:
+def restore(cast: Cast, connection: psycopg.Connection[Any]) -> None:
     """Make the twin's role again what provisioning made of it."""
     twin = cast.pair.twin
-    with psycopg.connect(cast.pair.server, autocommit=True) as connection:
-        # A membership granted by a member goes with the one that allowed it.
-        while row := connection.execute(_MEMBERS, [twin]).fetchone():
-            connection.execute(f"REVOKE {row[0]} FROM {row[1]} CASCADE".encode())
-        inherit = "INHERIT" if cast.role[0] else "NOINHERIT"
-        connection.execute(f"ALTER ROLE {twin} {inherit} NOREPLICATION PASSWORD '{cast.role[1]}'".encode())
-        connection.execute(f"ALTER ROLE {twin} RESET ALL".encode())
-        for setting in cast.settings:
-            name, _, value = setting.partition("=")
-            connection.execute(f"ALTER ROLE {twin} SET {name} TO '{value}'".encode())
+    # A membership granted by a member goes with the one that allowed it.
+    while row := connection.execute(_MEMBERS, [twin]).fetchone():
+        connection.execute(f"REVOKE {row[0]} FROM {row[1]} CASCADE".encode())
+    inherit = "INHERIT" if cast.role[0] else "NOINHERIT"
+    connection.execute(f"ALTER ROLE {twin} {inherit} NOREPLICATION PASSWORD '{cast.role[1]}'".encode())
+    connection.execute(f"ALTER ROLE {twin} RESET ALL".encode())
+    for setting in cast.settings:
+        name, _, value = setting.partition("=")
+        connection.execute(f"ALTER ROLE {twin} SET {name} TO '{value}'".encode())
 
 
 @contextmanager

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import io
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +13,22 @@ import psycopg
 import pytest
 from django.conf import settings
 from django.core.management import call_command
-from django.db import connections
+from django.db import connection, connections, transaction
 from django.test import Client, override_settings
 
 from readonly_router import disable_writes
 from tests import database
 from tests.plugin import url_for
 from tests.wagtail import content
+from tests.wagtail.pages import lasting
+
+Answers = Callable[[str], tuple[int, bytes]]
+Normally = Callable[[Callable[[], Any]], tuple[Any, bool]]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let pass what Wagtail leaves to the garbage collector: the temporary files of renditions."""
+    config.addinivalue_line("filterwarnings", "ignore:Unclosed file <tempfile.Spooled:ResourceWarning")
 
 
 @pytest.fixture(scope="session")
@@ -43,17 +54,47 @@ def site(
 
 
 @pytest.fixture(scope="session")
-def visitor(site: dict[str, Any]) -> Client:
-    """Somebody who only reads."""
-    return Client()
+def visit(site: dict[str, Any]) -> Callable[[str], Client]:
+    """A function that gives a browser of somebody who signed in before the switch, or of a stranger."""
+    cookies = {"": Client().cookies}
+    for name in ("admin", "newcomer"):
+        client = Client()
+        assert client.login(username=name, password=content.PASSWORD)
+        cookies[name] = client.cookies
+
+    def visitor(name: str) -> Client:
+        client = Client()
+        client.cookies = copy.deepcopy(cookies[name])
+        return client
+
+    return visitor
 
 
 @pytest.fixture(scope="session")
-def admin(site: dict[str, Any]) -> Client:
-    """An administrator whose session was made before the switch."""
-    client = Client()
-    assert client.login(username="admin", password=content.PASSWORD)
-    return client
+def answers(site: dict[str, Any], visit: Callable[[str], Client]) -> Answers:
+    """A function that gives the status and the lasting part of the body of an address."""
+
+    def read(path: str) -> tuple[int, bytes]:
+        user = "admin" if "admin/" in path else ""
+        with closing(visit(user).get(path.format(**site))) as response:
+            return response.status_code, lasting(response.getvalue())
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def normally(site: dict[str, Any]) -> Normally:
+    """A function that does something in normal mode and takes it back: its result, and whether it wrote."""
+
+    def do(deed: Callable[[], Any]) -> tuple[Any, bool]:
+        with transaction.atomic(), connection.cursor() as cursor:
+            result = deed()
+            cursor.execute("SELECT pg_current_xact_id_if_assigned() IS NOT NULL")
+            wrote = cursor.fetchone()[0]
+            transaction.set_rollback(True)
+        return result, wrote
+
+    return do
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from wagtail.contrib.redirects.models import Redirect
 from wagtail.contrib.search_promotions.models import Query, SearchPromotion
 from wagtail.documents import get_document_model
 from wagtail.images import get_image_model
+from wagtail.images.utils import generate_signature
 from wagtail.models import Collection, Page, PageViewRestriction, Site, Task, Workflow
 
 from .home.models import Author, BlogPage, Branding, FormField, FormPage, HomePage
@@ -23,7 +24,7 @@ PASSWORD = "a-password-for-tests"
 
 
 def build() -> dict[str, Any]:
-    """Make the site and return its parts by name."""
+    """Make the site and return the keys of its parts by name."""
     users = get_user_model().objects
     admin = users.create_superuser("admin", "admin@example.com", PASSWORD)
     reader = users.create_user("reader", "reader@example.com", PASSWORD)
@@ -33,42 +34,69 @@ def build() -> dict[str, Any]:
 
     home = _home(hero, admin)
     posts = [_post(home, number, hero, author, admin) for number in range(1, 4)]
-    Site.objects.create(hostname="localhost", root_page=home, is_default_site=True, site_name="Tea garden")
-    Branding.objects.create(site=Site.objects.get(), slogan="Leaf by leaf")
+    site = Site.objects.create(hostname="localhost", root_page=home, is_default_site=True, site_name="Tea garden")
+    Branding.objects.create(site=site, slogan="Leaf by leaf")
+    # Its settings were never asked for.
+    Site.objects.create(hostname="second.example", root_page=home, site_name="Second")
     form = _form(home)
-    form.get_form_class()
-    form.process_form_submission(_filled(form, admin))
+    submission = form.process_form_submission(_filled(form, admin))
 
-    draft = BlogPage(title="Draft", date=date(2025, 3, 9), body=[("heading", "Not yet")], live=False)
-    home.add_child(instance=draft)
+    draft = _page(home, "Draft", ("heading", "Not yet"), live=False)
     draft.save_revision(user=admin)
     alias = posts[0].create_alias(parent=home, update_slug="alias", user=admin)
-    secret = home.add_child(instance=BlogPage(title="Secret", date=date(2025, 3, 9), body=[("heading", "Hush")]))
+    secret = _page(home, "Secret", ("heading", "Hush"))
     PageViewRestriction.objects.create(page=secret, restriction_type="password", password="hush")
-    locked = home.add_child(instance=BlogPage(title="Locked", date=date(2025, 3, 9), body=[], locked=True))
-    # Published, and never visited: nothing of it was made yet that its first reader makes.
-    unseen = home.add_child(
-        instance=BlogPage(title="Unseen", date=date(2025, 3, 9), body=[("image", fresh)])
-    )
+    locked = _page(home, "Locked", locked=True)
+    # Published, and never visited: what their first reader makes is not made yet.
+    unseen = _page(home, "Unseen", ("image", fresh))
+    video = _page(home, "Video", ("paragraph", '<embed embedtype="media" url="https://example.com/video"/>'))
 
     redirect = Redirect.add_redirect("/old/", posts[0])
-    SearchPromotion.objects.create(query=Query.get("tea"), page=posts[0], sort_order=0)
+    query = Query.get("tea")
+    SearchPromotion.objects.create(query=query, page=posts[0], sort_order=0)
     collection = Collection.get_first_root_node().add_child(name="Pictures")
     document = get_document_model().objects.create(
         title="Menu", file=SimpleUploadedFile("menu.txt", b"tea, coffee"), uploaded_by_user=admin
     )
     workflow, task = Workflow.objects.get(), Task.objects.get()
-    submitted = home.add_child(
-        instance=BlogPage(title="Submitted", date=date(2025, 3, 9), body=[], live=False, owner=admin)
-    )
+    submitted = _page(home, "Submitted", live=False, owner=admin)
     submitted.save_revision(user=admin)
     state = workflow.start(submitted, admin)
     group = Group.objects.get(name="Editors")
     reader.groups.add(group)
+    # Nothing was ever sent to them, and they never came.
+    users.create_superuser("newcomer", "newcomer@example.com", PASSWORD)
     return {
-        name: value
-        for name, value in locals().items()
-        if name not in ("users",)
+        "home": home.pk,
+        "post": posts[0].pk,
+        "other": posts[1].pk,
+        "form": form.pk,
+        "draft": draft.pk,
+        "alias": alias.pk,
+        "secret": secret.pk,
+        "locked": locked.pk,
+        "unseen": unseen.pk,
+        "submitted": submitted.pk,
+        "video": video.pk,
+        "revision": posts[0].revisions.earliest("pk").pk,
+        "latest": posts[0].latest_revision_id,
+        "image": hero.pk,
+        "fresh": fresh.pk,
+        "document": document.pk,
+        "author": author.pk,
+        "redirect": redirect.pk,
+        "query": query.pk,
+        "collection": collection.pk,
+        "workflow": workflow.pk,
+        "task": task.pk,
+        "state": state.pk,
+        "task_state": state.current_task_state_id,
+        "submission": submission.pk,
+        "reader": reader.pk,
+        "group": group.pk,
+        "site": site.pk,
+        "served": generate_signature(hero.pk, "width-200"),
+        "unserved": generate_signature(hero.pk, "width-201"),
     }
 
 
@@ -107,6 +135,12 @@ def _post(home: HomePage, number: int, hero: Any, author: Author, admin: Any) ->
     post.title += "!"
     post.save_revision(user=admin, log_action=True).publish()
     return post
+
+
+def _page(home: HomePage, title: str, *body: tuple[str, Any], **fields: Any) -> BlogPage:
+    page = BlogPage(title=title, date=date(2025, 3, 9), body=list(body), **fields)
+    home.add_child(instance=page)
+    return page
 
 
 def _form(home: HomePage) -> FormPage:

@@ -69,6 +69,9 @@ TEMPLATES = [
     },
 ]
 
+# Nothing read in normal mode answers for the database in read-only mode.
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}
+
 # Fast on purpose: the password is public.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
@@ -89,4 +92,5 @@ WAGTAILSEARCH_BACKENDS = {"default": {"BACKEND": "wagtail.search.backends.databa
 WAGTAIL_ENABLE_UPDATE_CHECK = False
 WAGTAIL_ENABLE_WHATS_NEW_BANNER = False
 # No request leaves the tests.
+WAGTAILEMBEDS_FINDERS = [{"class": "tests.wagtail.home.embeds.VideoFinder"}]
 WAGTAIL_GRAVATAR_PROVIDER_URL = None

@@ -15,7 +15,9 @@ from wagtail.snippets.models import register_snippet
 
 class HomePage(Page):
     body = RichTextField(blank=True)
-    hero = models.ForeignKey("wagtailimages.Image", null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    hero = models.ForeignKey(
+        "wagtailimages.Image", null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
 
     content_panels = [*Page.content_panels, FieldPanel("body"), FieldPanel("hero")]
 

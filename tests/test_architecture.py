@@ -1,0 +1,120 @@
+"""The floors: imports point down, each thing lives where the design says, and nothing happens at import."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "readonly_router"
+
+FLOORS = {
+    "errors": 0,
+    "conf": 1,
+    "databases": 1,
+    "refusals": 1,
+    "mode": 2,
+    "roles.spec": 2,
+    "roles.statements": 2,
+    "roles.catalog": 2,
+    "roles.plan": 2,
+    "roles.hardening": 2,
+    "roles.script": 2,
+    "connections": 3,
+    "roles.logins": 3,
+    "roles.apply": 3,
+    "roles.prove": 3,
+    "roles.targets": 3,
+    "roles.provision": 3,
+    "router": 4,
+    "scopes": 4,
+    "checks": 5,
+    "management.commands.create_readonly_role": 6,
+    "apps": 7,
+    "": 7,
+}
+# The modules that may hold a query of their own; statements only composes what others run.
+WITH_SQL = {"roles.catalog", "roles.apply", "roles.prove", "roles.logins", "roles.targets", "connections"}
+PURE = {"roles.spec", "roles.statements", "roles.plan", "roles.hardening", "roles.script"}
+
+
+def modules() -> Iterator[tuple[str, ast.Module]]:
+    for path in sorted(PACKAGE.rglob("*.py")):
+        name = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+        name = name.removesuffix("__init__").rstrip(".")
+        if name not in {"management", "management.commands", "roles"}:
+            yield name, ast.parse(path.read_text())
+
+
+def imported(name: str, tree: ast.Module) -> Iterator[str]:
+    """The package's own modules that a module imports, wherever in it."""
+    is_package = name == ""
+    parts = name.split(".") if name else []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            keep = len(parts) - node.level + (1 if is_package else 0)
+            base = ".".join([*parts[: max(keep, 0)], *(node.module or "").split(".")]).strip(".")
+            for alias in node.names:
+                whole = f"{base}.{alias.name}".strip(".")
+                yield whole if whole in FLOORS else base
+
+
+@pytest.mark.parametrize(("name", "tree"), list(modules()), ids=lambda value: value if isinstance(value, str) else "")
+def test_imports_point_down_the_floors(name: str, tree: ast.Module) -> None:
+    upward = [other for other in imported(name, tree) if other in FLOORS and FLOORS[other] > FLOORS[name]]
+    assert upward == []
+
+
+def test_every_module_has_its_floor() -> None:
+    assert {name for name, _ in modules()} == set(FLOORS)
+
+
+@pytest.mark.parametrize(("name", "tree"), list(modules()), ids=lambda value: value if isinstance(value, str) else "")
+def test_every_module_opens_with_its_idea_in_one_line(name: str, tree: ast.Module) -> None:
+    assert (ast.get_docstring(tree) or "").partition("\n")[0].endswith((".", ";", ":"))
+
+
+def test_only_conf_reads_django_settings() -> None:
+    readers = {
+        name
+        for name, tree in modules()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module == "django.conf"
+    }
+    # checks names DATABASE_ROUTERS to its reader, not a setting of ours
+    assert readers == {"conf", "checks"}
+
+
+@pytest.mark.parametrize("name", sorted(PURE))
+def test_a_pure_module_executes_nothing(name: str) -> None:
+    tree = dict(modules())[name]
+    calls = [
+        node.func.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+    ]
+    assert {"execute", "cursor", "connect"}.isdisjoint(calls)
+
+
+def test_queries_are_executed_where_the_design_says() -> None:
+    executing = {
+        name
+        for name, tree in modules()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "execute"
+    }
+    assert executing - WITH_SQL <= {"roles.provision"}
+
+
+def test_importing_the_package_reads_no_settings_and_imports_no_driver() -> None:
+    code = (
+        "import sys, readonly_router, readonly_router.router, readonly_router.apps\n"
+        "from django.conf import settings\n"
+        "print(settings.configured, 'psycopg' in sys.modules, 'django.db.models' in sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=PACKAGE.parent)
+    assert result.stdout.split()[:2] == ["False", "False"], result.stderr

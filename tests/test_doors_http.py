@@ -1,0 +1,198 @@
+"""The example site's pages in a read-only process: GET answers as before, POST leaves the data as it was."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from django.db import connections
+from django.db.backends.signals import connection_created
+from django.test import Client
+
+from readonly_router import ReadOnlyError, disable_writes, enable_writes
+from tests.example.shop.models import Order, Product, Tag
+
+# A token is masked anew in each answer.
+TOKEN = re.compile(rb'name="csrfmiddlewaretoken" value="[^"]+"')
+MODELS = ["category", "tag", "product", "order", "orderline", "pageview", "daily", "bestseller", "categorystock"]
+
+PUBLIC = [
+    "/",
+    "/?category=tea",
+    "/products/earl-grey/",
+    "/figures/",
+    "/order/?sku=SHOP-001",
+    "/tags/",
+    "/api/products/",
+    "/accounts/login/",
+    "/accounts/password_reset/",
+    "/no-such-page/",
+]
+ADMIN = [
+    "/orders/",
+    "/accounts/password_change/",
+    "/admin/",
+    "/admin/shop/",
+    "/admin/auth/user/",
+    "/admin/auth/user/add/",
+    "/admin/password_change/",
+    *[f"/admin/shop/{model}/" for model in MODELS],
+    "/admin/shop/product/?q=tea",
+    "/admin/shop/product/add/",
+]
+
+
+@pytest.fixture
+def unchanged(checksum: Callable[[], str], client: Client) -> Iterator[None]:
+    before = checksum()
+    yield
+    assert checksum() == before
+
+
+@pytest.fixture
+def admin(shop: None) -> Client:
+    """A browser whose user signed in before the mode began."""
+    client = Client(raise_request_exception=False)
+    assert client.login(username="admin", password="admin")
+    return client
+
+
+def objects_in_the_admin() -> list[str]:
+    product, order, tag = Product.objects.get(sku="SHOP-001"), Order.objects.all()[0], Tag.objects.all()[0]
+    pages = [f"product/{product.pk}/change", f"product/{product.pk}/history", f"product/{product.pk}/delete"]
+    pages += [f"order/{order.pk}/change", f"order/{order.pk}/delete", f"tag/{tag.pk}/change"]
+    return [f"/admin/shop/{page}/" for page in pages] + [order.get_absolute_url()]
+
+
+def answers(client: Client, paths: list[str]) -> dict[str, tuple[int, bytes]]:
+    found = {path: client.get(path) for path in paths}
+    return {path: (answer.status_code, TOKEN.sub(b"", answer.getvalue())) for path, answer in found.items()}
+
+
+def test_public_pages_answer_as_before(checksum: Callable[[], str]) -> None:
+    client = Client()
+    before = answers(client, PUBLIC)
+    digest = checksum()
+
+    disable_writes()
+
+    assert answers(client, PUBLIC) == before
+    assert checksum() == digest
+
+
+def test_pages_of_a_signed_in_user_answer_as_before(admin: Client, checksum: Callable[[], str]) -> None:
+    pages = ADMIN + objects_in_the_admin()
+    before = answers(admin, pages)
+    digest = checksum()
+
+    disable_writes()
+
+    assert answers(admin, pages) == before
+    assert {status for status, _ in before.values()} == {200}
+    assert checksum() == digest
+
+
+def test_a_page_that_counts_its_readers_is_refused(unchanged: None) -> None:
+    # A GET that writes: the answer is the site's to give.
+    disable_writes()
+
+    with pytest.raises(ReadOnlyError):
+        Client().get("/visits/")
+
+
+POSTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "order": ("/order/", {"email": "door@example.com", "quantity_SHOP-001": 1}),
+    "tag": ("/tags/", {"name": "door"}),
+    "sign in": ("/accounts/login/", {"username": "customer", "password": "customer"}),
+    "sign out": ("/accounts/logout/", {}),
+    "change of password": (
+        "/accounts/password_change/",
+        {"old_password": "admin", "new_password1": "a-door-in-2025", "new_password2": "a-door-in-2025"},
+    ),
+    "admin: add": ("/admin/shop/tag/add/", {"name": "door"}),
+    "admin: add a category": ("/admin/shop/category/add/", {"name": "Door", "slug": "door"}),
+    "admin: action": ("/admin/shop/pageview/", {"action": "delete_selected", "_selected_action": "1", "post": "yes"}),
+    "admin: delete an order": ("/admin/shop/order/{order}/delete/", {"post": "yes"}),
+}
+
+
+@pytest.mark.parametrize("name", POSTS)
+def test_a_post_of_a_signed_in_user_is_refused(admin: Client, unchanged: None, name: str) -> None:
+    path, fields = POSTS[name]
+    path = path.format(order=Order.objects.all()[0].pk)
+
+    disable_writes()
+    answer = admin.post(path, fields)
+
+    # The admin's list has nothing of that number to delete, and says so.
+    assert answer.status_code == (302 if name == "admin: action" else 500)
+
+
+def test_signing_in_is_refused(unchanged: None) -> None:
+    disable_writes()
+
+    with pytest.raises(ReadOnlyError):
+        Client().login(username="customer", password="customer")
+
+
+@contextmanager
+def logins() -> Iterator[list[str]]:
+    """The aliases that connected, in order."""
+    seen: list[str] = []
+
+    def note(connection: Any, **_: Any) -> None:
+        seen.append(connection.alias)
+
+    connections.close_all()
+    connection_created.connect(note)
+    try:
+        yield seen
+    finally:
+        connection_created.disconnect(note)
+
+
+@pytest.fixture
+def atomic_requests(shop: None) -> Iterator[None]:
+    connections.settings["default"]["ATOMIC_REQUESTS"] = True
+    yield
+    connections.settings["default"]["ATOMIC_REQUESTS"] = False
+
+
+@pytest.mark.parametrize("path", ["/", "/figures/", "/order/"])
+def test_a_request_in_atomic_requests_opens_one_connection_to_the_writer(atomic_requests: None, path: str) -> None:
+    with logins() as seen:
+        assert Client().get(path).status_code == 200
+
+    assert seen == ["default"]
+
+
+@pytest.mark.parametrize("path", ["/", "/figures/", "/order/"])
+def test_a_request_in_atomic_requests_opens_one_connection_to_the_twin(atomic_requests: None, path: str) -> None:
+    disable_writes()
+
+    with logins() as seen:
+        assert Client().get(path).status_code == 200
+
+    assert seen == ["readonly"]
+
+
+def test_a_post_in_atomic_requests_is_refused(atomic_requests: None, unchanged: None) -> None:
+    path, fields = POSTS["order"]
+    disable_writes()
+
+    with pytest.raises(ReadOnlyError):
+        Client().post(path, fields)
+
+
+def test_a_post_in_atomic_requests_works_again_in_normal_mode(atomic_requests: None) -> None:
+    path, fields = POSTS["order"]
+    disable_writes()
+    with pytest.raises(ReadOnlyError):
+        Client().post(path, fields)
+
+    enable_writes()
+
+    assert Client().post(path, fields).status_code == 302
