@@ -16,8 +16,8 @@ from django.db.utils import ConnectionHandler, DatabaseErrorWrapper, load_backen
 from . import conf, mode
 from .conf import ProcessMode
 from .databases import same_login
-from .errors import ConfigurationError
-from .refusals import is_refusal, refusal
+from .errors import ConfigurationError, ReadOnlyError
+from .refusals import READ_ONLY_TRANSACTION, is_refusal, refusal
 
 if TYPE_CHECKING:
     _Wrapper = BaseDatabaseWrapper
@@ -34,6 +34,10 @@ class PairedConnectionHandler(ConnectionHandler):
 
     def __getitem__(self, alias: str) -> BaseDatabaseWrapper:
         return super().__getitem__(resolve(alias))
+
+    def own(self, alias: str) -> BaseDatabaseWrapper | None:
+        """Return the alias's own connection where this thread has one already."""
+        return getattr(self._connections, alias, None)  # type: ignore[attr-defined]
 
     def real(self, alias: str) -> BaseDatabaseWrapper:
         """Return the alias's own connection whatever the mode."""
@@ -129,27 +133,37 @@ class PairMember(_Wrapper):
     def set_autocommit(self, autocommit: bool, *args: Any, **kwargs: Any) -> None:
         """Note who left autocommit: a transaction begins and ends there."""
         super().set_autocommit(autocommit, *args, **kwargs)
-        if autocommit:
-            _held.wrappers.pop(self.alias, None)
-        elif self._may_hold():
+        if autocommit and _held.wrappers.get(self.alias) is self:
+            del _held.wrappers[self.alias]
+        elif not autocommit and self._may_hold():
             _held.wrappers[self.alias] = self
 
     def _may_hold(self) -> bool:
-        return True
+        """Tell whether a transaction of this wrapper keeps the alias: a copy's does not."""
+        return cast(PairedConnectionHandler, connections).own(self.alias) is self
 
     def holds_alias(self) -> bool:
         """Tell whether an open transaction keeps the writer's alias on this connection."""
         if self.in_atomic_block:
             return True
         if self.connection is None or self.autocommit:
-            _held.wrappers.pop(self.alias, None)
             return False
         # Autocommit is off: psycopg knows, without a round trip, whether a transaction is open (0 is IDLE).
         return bool(self.connection.info.transaction_status != 0)
 
 
 class Writer(PairMember):
-    """The connection of a writer's alias."""
+    """The connection of a writer's alias, which opens no cursor in read-only mode, whoever kept a reference to it."""
+
+    def _cursor(self, name: str | None = None) -> Any:
+        if mode.is_read_only() and not self.holds_alias():
+            raise ReadOnlyError.of(
+                f"The writer's own connection '{self.alias}' opens no cursor in read-only mode; "
+                f"ask django.db.connections anew. {_reason(self)}",
+                alias=self.alias,
+                sqlstate=READ_ONLY_TRANSACTION,
+            )
+        return super()._cursor(name)  # type: ignore[misc]
 
 
 class Twin(PairMember):
@@ -159,7 +173,7 @@ class Twin(PairMember):
 
     def _may_hold(self) -> bool:
         # In normal mode somebody asked for the twin by its own name: that does not move the writer's alias.
-        return mode.is_read_only()
+        return mode.is_read_only() and super()._may_hold()
 
     def _configure_connection(self, connection: Any) -> bool:
         # Also called by psycopg's pool for each connection it opens.
@@ -184,7 +198,8 @@ def _reason(wrapper: PairMember) -> str:
     if reason := mode.get_status().reason:
         return reason
     if wrapper.is_twin:
-        writer = conf.writers()[wrapper.alias]
+        # A copy without a database has an alias of Django's own.
+        writer = conf.writers().get(wrapper.alias, "default")
         return f"'{wrapper.alias}' is the read-only twin of '{writer}'; write through '{writer}'."
     return "The server or the role is read-only (default_transaction_read_only, or a standby); ask its operator."
 

@@ -11,18 +11,14 @@ import psycopg
 import pytest
 from django.core.management import call_command
 from django.db import connections
+from django.test.utils import setup_databases, teardown_databases
 
 from readonly_router import mode
 from tests import database
 from tests.database import Scratch
+from tests.example.shop.content import fill
 from tests.plugin import SERVER_VARIABLE, url_for
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let every test of the shop use both logins, in real transactions."""
-    for item in items:
-        if "shop" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.django_db(transaction=True, databases=["default", "readonly"]))
+from tests.snapshot import Snapshot
 
 
 @pytest.fixture(scope="session")
@@ -32,25 +28,40 @@ def server() -> str:
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None, django_db_blocker: Any, server: str) -> None:
-    """Provision the twin on Django's test database, as an operator would."""
+def django_db_setup(django_db_blocker: Any, server: str) -> Iterator[None]:
+    """Make Django's test database and provision the twin on it, as an operator would."""
+    with django_db_blocker.unblock():
+        made = setup_databases(verbosity=0, interactive=False)
     call_command("create_readonly_role", admin_url=server, stdout=io.StringIO(), stderr=io.StringIO())
+    yield
+    with django_db_blocker.unblock():
+        teardown_databases(made, verbosity=0)
 
 
-@pytest.fixture
-def shop(transactional_db: None) -> None:
-    """The example shop with content, its tables emptied after the test."""
-    from tests.example.shop.content import fill
-
-    fill()
-
-
-@pytest.fixture
-def superuser(server: str, shop: None) -> Iterator[psycopg.Connection[Any]]:
-    """An autocommit superuser session in the shop's database."""
+@pytest.fixture(scope="session")
+def filled_shop(django_db_setup: None, django_db_blocker: Any, server: str) -> Iterator[Snapshot]:
+    """The example shop with content, and how it looked."""
+    with django_db_blocker.unblock():
+        fill()
+        connections.close_all()
     name = connections.settings["default"]["NAME"]
     with psycopg.connect(url_for(server, database=name), autocommit=True) as connection:
-        yield connection
+        yield Snapshot(connection)
+
+
+@pytest.fixture
+def shop(filled_shop: Snapshot, django_db_blocker: Any) -> Iterator[None]:
+    """The example shop with content, in real transactions; put back after the test."""
+    with django_db_blocker.unblock():
+        yield
+        connections.close_all()
+    filled_shop.restore()
+
+
+@pytest.fixture
+def superuser(filled_shop: Snapshot, shop: None) -> psycopg.Connection[Any]:
+    """An autocommit superuser session in the shop's database."""
+    return filled_shop.superuser
 
 
 @pytest.fixture

@@ -42,7 +42,9 @@ def furnish() -> None:
     with connection.cursor() as cursor:
         # Base64 of the pickled integer 1, as DatabaseCache stores it.
         row = "INSERT INTO shop_cache VALUES (%s, 'gAVLAS4=', %s) ON CONFLICT DO NOTHING"
-        cursor.executemany(row, [(":1:fresh", "2999-01-01"), (":1:expired", "2001-01-01"), (":1:old", "2001-01-01")])
+        cursor.executemany(
+            row, [(":1:fresh", "2999-01-01"), (":1:expired", "2001-01-01"), (":1:old", "2001-01-01")]
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -321,11 +323,15 @@ REFUSED: dict[str, Door] = {
     "foreign key: set of null": lambda: get_user_model().objects.get(username="customer").orders.clear(),
     "groups of a user": lambda: get_user_model().objects.get(username="editor").groups.create(name="door"),
     "create_user": lambda: get_user_model().objects.create_user("door"),
-    "set_password and save": lambda: _changed(get_user_model().objects.get(username="editor"), password="!").save(),
+    "set_password and save": lambda: _changed(
+        get_user_model().objects.get(username="editor"), password="!"
+    ).save(),
     "content type of an unknown model": lambda: ContentType.objects.create(app_label="door", model="door"),
     "place_order, the shop's own transaction": lambda: place_order("door@example.com", {"SHOP-001": 1}),
     "select_for_update": _atomic(lambda: list(Tag.objects.select_for_update())),
-    "select_for_update skipping locked rows": _atomic(lambda: Tag.objects.select_for_update(skip_locked=True).first()),
+    "select_for_update skipping locked rows": _atomic(
+        lambda: Tag.objects.select_for_update(skip_locked=True).first()
+    ),
     "receiver of a signal": _signal_receiver,
     # The same, naming the writer.
     "using: save": lambda: Tag(name="door").save(using=DEFAULT_DB_ALIAS),

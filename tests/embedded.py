@@ -24,11 +24,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 MAJORS = {16: "pginstall", 18: "pginstall18"}
 NEWEST = max(MAJORS)
 START_SECONDS = 60
 PORT_ATTEMPTS = 5
+# Tells the watcher whose standby it runs: in the environment, for a command line shows its password to everybody.
+PRIMARY_VARIABLE = "EMBEDDED_PRIMARY_URL"
 CONFIGURATION = """
 listen_addresses = '127.0.0.1'
 unix_socket_directories = ''
@@ -54,12 +57,13 @@ class Account:
 
 @dataclass(frozen=True, kw_only=True)
 class Home:
-    """A server's temporary folder, its binaries, its account and its superuser's password."""
+    """A server's temporary folder, its binaries, its account, its superuser's password, and whose standby it is."""
 
     folder: Path
     binaries: Path
     account: Account | None
     password: str = field(repr=False)
+    primary: str = field(repr=False, default="")
 
     @property
     def data(self) -> Path:
@@ -74,12 +78,13 @@ class Home:
 
 
 @contextmanager
-def embedded_server(major: int = NEWEST, *, binaries: Path | None = None) -> Iterator[str]:
+def embedded_server(major: int = NEWEST, *, binaries: Path | None = None, primary: str = "") -> Iterator[str]:
     """Run a server for the length of the block and give its superuser's URL.
 
-    The binaries are the wheel's for that major, or those of a folder holding initdb and postgres.
+    The binaries are the wheel's for that major, or those of a folder holding initdb and postgres. With the URL of
+    a primary's superuser the server is a streaming standby of it, to be ended before it.
     """
-    watcher = _start_watcher(binaries or wheel_binaries(major))
+    watcher = _start_watcher(binaries or wheel_binaries(major), primary=primary)
     try:
         yield _answer(watcher)
     finally:
@@ -100,7 +105,7 @@ def wheel_binaries(major: int = NEWEST) -> Path:
     return Path(spec.submodule_search_locations[0], MAJORS[major], "bin")
 
 
-def _start_watcher(binaries: Path) -> subprocess.Popen[str]:
+def _start_watcher(binaries: Path, *, primary: str = "") -> subprocess.Popen[str]:
     # -I: neither the environment nor the folder of this file may change what the watcher imports.
     return subprocess.Popen(
         [sys.executable, "-I", str(Path(__file__).resolve()), "watch", str(binaries.resolve())],
@@ -108,6 +113,7 @@ def _start_watcher(binaries: Path) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         text=True,
         cwd="/",
+        env={**os.environ, PRIMARY_VARIABLE: primary},
         start_new_session=True,
     )
 
@@ -166,7 +172,14 @@ def _home(binaries: Path) -> Iterator[Home]:
             binaries = _copy_binaries(binaries, folder)
         if account:
             _hand_over(folder, account)
-        yield Home(folder=folder, binaries=binaries, account=account, password=secrets.token_urlsafe(16))
+        primary = os.environ.get(PRIMARY_VARIABLE, "")
+        # A standby has its primary's roles and so its password.
+        password = _password(primary) or secrets.token_urlsafe(16)
+        yield Home(folder=folder, binaries=binaries, account=account, password=password, primary=primary)
+
+
+def _password(url: str) -> str:
+    return unquote(urlsplit(url).password or "")
 
 
 def _account() -> Account | None:
@@ -206,7 +219,7 @@ def _hand_over(folder: Path, account: Account) -> None:
 
 @contextmanager
 def _serving(home: Home) -> Iterator[int]:
-    _create_cluster(home)
+    (_copy_primary if home.primary else _create_cluster)(home)
     server, port = _start_server(home)
     try:
         yield port
@@ -227,6 +240,16 @@ def _create_cluster(home: Home) -> None:
     secret.unlink()
     with (home.data / "postgresql.conf").open("a") as configuration:
         configuration.write(CONFIGURATION)
+
+
+def _copy_primary(home: Home) -> None:
+    """Copy the primary's cluster, settings included, with the word and the way to follow it."""
+    parts = urlsplit(home.primary)
+    source = [f"--host={parts.hostname}", f"--port={parts.port}", f"--username={unquote(parts.username or '')}"]
+    how = ["--no-password", "--checkpoint=fast", "--wal-method=stream", "--write-recovery-conf", "--no-sync"]
+    copy = _spawn(home, "pg_basebackup", f"--pgdata={home.data}", *source, *how, PGPASSWORD=home.password)
+    if copy.wait() != 0:
+        raise EmbeddedServerError(f"pg_basebackup failed: {_last_words(home)}")
 
 
 def _start_server(home: Home) -> tuple[subprocess.Popen[bytes], int]:
@@ -272,10 +295,10 @@ def _stop_server(server: subprocess.Popen[bytes]) -> None:
         server.wait()
 
 
-def _spawn(home: Home, program: str, *arguments: str) -> subprocess.Popen[bytes]:
+def _spawn(home: Home, program: str, *arguments: str, **variables: str) -> subprocess.Popen[bytes]:
     command = [str(home.binaries / program), *arguments]
     # No variable of ours reaches the server: PGDATA, LC_ALL or LD_LIBRARY_PATH would change it.
-    environment = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
+    environment = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC", **variables}
     with home.log.open("wb") as log:
         return subprocess.Popen(
             command,

@@ -114,7 +114,10 @@ POSTS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "admin: add": ("/admin/shop/tag/add/", {"name": "door"}),
     "admin: add a category": ("/admin/shop/category/add/", {"name": "Door", "slug": "door"}),
-    "admin: action": ("/admin/shop/pageview/", {"action": "delete_selected", "_selected_action": "1", "post": "yes"}),
+    "admin: action": (
+        "/admin/shop/pageview/",
+        {"action": "delete_selected", "_selected_action": "1", "post": "yes"},
+    ),
     "admin: delete an order": ("/admin/shop/order/{order}/delete/", {"post": "yes"}),
 }
 

@@ -39,12 +39,14 @@ _SERVER = """SELECT current_setting('server_version_num')::int AS version, pg_is
     FROM pg_roles u, pg_database d JOIN ({actors}) a ON a.oid = d.datdba
     WHERE u.rolname = current_user AND d.datname = current_database()"""
 
+# Default privileges FOR a role are its own to the catalogs, though another run may have made them, elsewhere too.
 _ROLE = """SELECT rolsuper AS superuser, rolcreaterole AS createrole, rolcreatedb AS createdb,
     rolreplication AS replication, rolbypassrls AS bypassrls, rolcanlogin AS canlogin,
     ARRAY(SELECT CASE WHEN dbid = %(database_oid)s OR dbid = 0 THEN pg_describe_object(classid, objid, objsubid)
                       ELSE 'an object of database ' || quote_ident((SELECT datname FROM pg_database WHERE oid = dbid))
                  END FROM pg_shdepend
-          WHERE refclassid = 'pg_authid'::regclass AND refobjid = r.oid AND deptype = 'o' LIMIT 3) AS owns,
+          WHERE refclassid = 'pg_authid'::regclass AND refobjid = r.oid AND deptype = 'o'
+            AND classid <> 'pg_default_acl'::regclass LIMIT 3) AS owns,
     ARRAY(SELECT roleid::regrole::text FROM pg_auth_members WHERE member = r.oid) AS member_of,
     (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)
         OR (SELECT rolcreaterole FROM pg_roles WHERE rolname = current_user)
@@ -154,13 +156,17 @@ _GRANTS = """WITH acl AS (
     SELECT acl.kind, acl.target, a.owner, a.actor, acl.reason,
            x.privilege_type || CASE acl.part WHEN '' THEN '' ELSE format(' (%%I)', acl.part) END AS privilege,
            ARRAY(SELECT pg_get_userbyid(y.grantee)::text FROM aclexplode(acl.acl) y
-                 WHERE y.grantee <> 0 AND y.privilege_type = x.privilege_type) AS explicit
+                 WHERE y.grantee <> 0 AND y.privilege_type = x.privilege_type) AS explicit,
+           ARRAY(SELECT ARRAY[pg_get_userbyid(y.grantee)::text, format('%%s (%%I)', y.privilege_type, attname)]
+                 FROM pg_attribute CROSS JOIN aclexplode(attacl) y
+                 WHERE %(grantee)s = 0 AND acl.kind = 'TABLE' AND acl.part = '' AND y.grantee <> 0
+                   AND attrelid = to_regclass(acl.target) AND y.privilege_type = x.privilege_type) AS columns
     FROM acl CROSS JOIN aclexplode(acl.acl) x JOIN ({actors}) a ON a.oid = acl.owner
     WHERE x.grantee = %(grantee)s AND NOT acl.system ORDER BY 1, 2, 6"""
 
 _PARAMETER_GRANTS = """SELECT 'PARAMETER' AS kind, parname AS target, current_user::text AS owner,
     CASE WHEN u.rolsuper THEN 'admin' END AS actor, '' AS reason, x.privilege_type AS privilege,
-    ARRAY[]::text[] AS explicit
+    ARRAY[]::text[] AS explicit, ARRAY[]::text[] AS columns
     FROM pg_parameter_acl, aclexplode(paracl) x, pg_roles u
     WHERE x.grantee = %(grantee)s AND u.rolname = current_user"""
 
@@ -282,7 +288,8 @@ def _merged(rows: list[dict[str, Any]], peers: list[str]) -> tuple[Grant, ...]:
     of_object: dict[tuple[Any, ...], set[str]] = defaultdict(set)
     for row in rows:
         holders = tuple(peer for peer in peers if peer not in row["explicit"])
-        key = (row["kind"], row["owner"], row["actor"], row["reason"], holders, row["target"])
+        columns = tuple((holder, privilege) for holder, privilege in row["columns"] if holder in holders)
+        key = (row["kind"], row["owner"], row["actor"], row["reason"], holders, columns, row["target"])
         of_object[key].add(row["privilege"])
     together: dict[tuple[Any, ...], list[str]] = defaultdict(list)
     for (*facts, target), privileges in of_object.items():
@@ -295,9 +302,10 @@ def _merged(rows: list[dict[str, Any]], peers: list[str]) -> tuple[Grant, ...]:
             actor=_actor(actor),
             reason=reason,
             holders=holders,
+            columns=columns,
             privileges=privileges,
         )
-        for ((kind, owner, actor, reason, holders), privileges), targets in together.items()
+        for ((kind, owner, actor, reason, holders, columns), privileges), targets in together.items()
     )
 
 

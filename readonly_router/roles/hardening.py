@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from psycopg import sql
 
@@ -31,7 +31,8 @@ def plan_hardening(public: Iterable[Grant], defaults: Defaults) -> Plan:
         )
         for creator, actor, schema, kind, privilege in writing
     ]
-    return Plan(statements=tuple(statements), undo=tuple(undo), breaks=tuple(_breaks(grants)))
+    breaks = (*_breaks(grants), *_later_breaks(writing))
+    return Plan(statements=tuple(statements), undo=tuple(undo), breaks=breaks)
 
 
 def public_powers(public: Iterable[Grant], defaults: Defaults) -> Iterator[Power]:
@@ -75,9 +76,9 @@ def _harden(grant: Grant) -> Iterator[Statement]:
         yield statement
 
 
-def _give(grant: Grant, to: sql.Composable) -> sql.Composed:
+def _give(grant: Grant, to: sql.Composable, privileges: Sequence[str] = ()) -> sql.Composed:
     return sql.SQL("GRANT {} ON {} {} TO {}").format(
-        sql.SQL(", ".join(excess_privileges(grant))),
+        sql.SQL(", ".join(privileges or excess_privileges(grant))),
         sql.SQL(grant.kind),
         sql.SQL(", ".join(grant.targets)),
         to,
@@ -88,6 +89,9 @@ def _undo(grant: Grant) -> Iterator[str]:
     yield _give(grant, grantee("")).as_string(None)
     for holder in grant.holders:
         yield revoke(Step.HARDEN, grant, excess_privileges(grant), holder).text.as_string(None)
+    # To revoke a privilege on a table revokes it on each of its columns too.
+    for holder, privilege in grant.columns:
+        yield _give(grant, grantee(holder), [privilege]).as_string(None)
 
 
 def _breaks(grants: Iterable[Grant]) -> Iterator[str]:
@@ -101,7 +105,16 @@ def _breaks(grants: Iterable[Grant]) -> Iterator[str]:
         "SEQUENCE": "roles created after this cannot advance these sequences",
         "LARGE OBJECT": "roles created after this cannot write these large objects",
         "FOREIGN SERVER": "roles created after this cannot define foreign tables on these servers",
+        "FOREIGN DATA WRAPPER": "roles created after this cannot define servers of these wrappers",
+        "TABLESPACE": "roles created after this cannot create objects in these tablespaces",
+        "PARAMETER": "roles created after this cannot set these parameters",
     }
     for kind in dict.fromkeys(kind for kind, _ in sorted(kinds)):
         if kind in texts:
             yield texts[kind]
+
+
+def _later_breaks(writing: Iterable[tuple[str, Actor | None, str, str, str]]) -> Iterator[str]:
+    """Yield what is no longer so of objects that are not there yet, whose holders nobody knows."""
+    for creator in dict.fromkeys(row[0] for row in writing):
+        yield f"objects created later by role {creator} are open to no role until it is granted to"

@@ -98,7 +98,8 @@ class Creator:
 class Grant:
     """Privileges held alike on objects. `targets` are spelt as PostgreSQL quotes them; `kind` the GRANT keyword.
 
-    `holders` are the roles a revoked PUBLIC grant must be given back to; `reason` says why it writes.
+    `holders` are the roles a revoked PUBLIC grant must be given back to; `columns` what some of them hold of it on
+    single columns already, as (holder, privilege); `reason` says why it writes.
     """
 
     kind: str
@@ -108,6 +109,7 @@ class Grant:
     actor: Actor | None
     reason: str = ""
     holders: tuple[str, ...] = ()
+    columns: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

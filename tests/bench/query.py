@@ -52,14 +52,18 @@ OPERATIONS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """Every generation starts its processes anew: each process has a small speed of its own, by chance."""
+    """How much is measured.
+
+    Each generation starts its processes anew, for each process has a small speed of its own by chance. Rounds are
+    many and short, so that what else the machine does falls on all variants of a round alike.
+    """
 
     generations: int
     rounds: int
     queries: int
 
 
-FULL = Size(generations=8, rounds=20, queries=100)
+FULL = Size(generations=12, rounds=50, queries=20)
 QUICK = Size(generations=1, rounds=3, queries=20)
 
 # (operation's title, variant's name) -> one list a generation

@@ -14,23 +14,16 @@ import django
 from tests.bench.workers import serve
 
 # Woken from its sleep, a process runs its first queries with cold caches.
-WARM_UP = 15
+WARM_UP = 5
 
 
 def main() -> None:
     django.setup()
-    _pin()
     if os.environ.get("BENCH_STATE"):
         _use_replica()
     serve(
         {"migrate": _migrate, "provision": _provision, "rows": _rows, "ready": _ready, "get": _get, "save": _save}
     )
-
-
-def _pin() -> None:
-    """Stay on one processor, the same for all: moving costs more than what is measured."""
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
 
 
 def _use_replica() -> None:

@@ -11,7 +11,7 @@ from tests.bench import OURS, figures
 from tests.bench.workers import ROOT, clean_environment, command
 
 BAR_MILLISECONDS = 15
-ROUNDS, QUICK_ROUNDS = 60, 3
+ROUNDS, QUICK_ROUNDS = 60, 1
 # Read by the settings; starting connects to nothing.
 _ENVIRONMENT = {
     "DATABASE_URL": "postgres://writer:password@127.0.0.1:5432/shop",

@@ -3,15 +3,15 @@
 `write_corpus.json` holds them by group and name. Of each:
 
 - `run`: the twin's statements, each a message of its own (`calls`: function calls without SQL);
-- `ends`: the outcome as provisioned, after the session switched `default_transaction_read_only` off, and
-  hardened and switched off; `majors` where other majors of PostgreSQL end otherwise. An outcome is the SQLSTATE of a
-  refusal that left nothing behind, or what an accepted attempt does: `nothing`, `lands` (what the database holds
+- `ends`: the outcome as provisioned, then after the session switched `default_transaction_read_only` off, then
+  hardened and switched off; `majors` where other majors of PostgreSQL end otherwise. An outcome is the SQLSTATE of
+  a refusal that left nothing behind, or what an accepted attempt does: `nothing`, `lands` (what the database holds
   is changed for good), `temporary` (gone with the session), `shared` (seen by other sessions while it lasts),
   `logged` (in the write-ahead log alone). `lands 25006` landed in part before it was refused;
 - `superuser`, `writer`: what they do first; `earlier`: what the twin does first, in a session before;
 - `rerun`: what a second run of provisioning does about that, after which the hardened outcome holds:
   it `revokes` it, or `refuses` with a message that says so;
-- `elsewhere`: in another database of the server; `present`: a role with a session meanwhile; `options` of the login;
+- `elsewhere`: in another database of the server; `present`: a role with a session meanwhile; `options`: the login's;
 - `extensions`, `since`, `configured` (settings and their values): what the server must have;
 - `because`: why hardening leaves it, or what of the twin's provisioning makes the outcome what it is.
 """

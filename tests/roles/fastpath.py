@@ -1,4 +1,4 @@
-r"""Calls a server function without any SQL, as libpq's PQfn and so `\lo_import` of psql and psycopg2's lobject do."""
+r"""Calls a server function without SQL, as libpq's PQfn does for psql's `\lo_import` and psycopg2's lobject."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a database holds, part by part, as digests: rows, sequences, definitions, privileges, and the run's roles."""
+"""What a database holds, part by part, as digests: rows, sequences, definitions, privileges, roles."""
 
 from __future__ import annotations
 

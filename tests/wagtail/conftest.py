@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 import io
+import shutil
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import psycopg
@@ -35,7 +37,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def site(
     django_db_blocker: Any, server: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, Any]]:
-    """The site's parts, in the database of the run itself, made as an operator makes it: no test database of Django's.
+    """The site's parts, in the run's own database, made as an operator makes it: no test database of Django's.
 
     No test changes them, for every write of a test is refused.
     """
@@ -76,8 +78,8 @@ def answers(site: dict[str, Any], visit: Callable[[str], Client]) -> Answers:
 
     def read(path: str) -> tuple[int, bytes]:
         user = "admin" if "admin/" in path else ""
-        with closing(visit(user).get(path.format(**site))) as response:
-            return response.status_code, lasting(response.getvalue())
+        response = visit(user).get(path.format(**site))
+        return response.status_code, lasting(response.getvalue())
 
     return read
 
@@ -87,7 +89,7 @@ def normally(site: dict[str, Any]) -> Normally:
     """A function that does something in normal mode and takes it back: its result, and whether it wrote."""
 
     def do(deed: Callable[[], Any]) -> tuple[Any, bool]:
-        with transaction.atomic(), connection.cursor() as cursor:
+        with _files_kept(), transaction.atomic(), connection.cursor() as cursor:
             result = deed()
             cursor.execute("SELECT pg_current_xact_id_if_assigned() IS NOT NULL")
             wrote = cursor.fetchone()[0]
@@ -95,6 +97,16 @@ def normally(site: dict[str, Any]) -> Normally:
         return result, wrote
 
     return do
+
+
+@contextmanager
+def _files_kept() -> Iterator[None]:
+    """Put the media folder back as it was: no rollback reaches files."""
+    with TemporaryDirectory() as kept:
+        shutil.copytree(settings.MEDIA_ROOT, kept, dirs_exist_ok=True)
+        yield
+        shutil.rmtree(settings.MEDIA_ROOT)
+        shutil.copytree(kept, settings.MEDIA_ROOT)
 
 
 @pytest.fixture

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import io
+import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,6 +27,8 @@ class Post:
     # "" is the address itself; None is a POST without a form.
     form: str | None = ""
     user: str = "admin"
+    accept: str = "text/html"
+    method: str = "POST"
 
     def held(self, client: Client, site: dict[str, Any]) -> Data:
         """Return the fields of the form as its page holds them."""
@@ -34,11 +37,24 @@ class Post:
         page = client.get((self.form or self.path).format(**site)).content.decode()
         return {name: values for name, values in _form(page).items() if values != [""]}
 
-    def written(self, site: dict[str, Any]) -> Data:
-        """Return the fields that are typed, files made anew."""
-        return {
-            name: value.format(**site) if isinstance(value, str) else value for name, value in self.typed().items()
-        }
+    def send(self, client: Client, site: dict[str, Any], held: Data) -> Any:
+        """Send the form's fields with what is typed, files made anew, and return the answer."""
+        path, data = self.path.format(**site), {**held, **_named(self.typed(), site)}
+        if self.method != "POST":
+            return client.generic(self.method, path, json.dumps(data), "application/json")
+        return client.post(path, data, HTTP_ACCEPT=self.accept)
+
+
+def _named(typed: Data, site: dict[str, Any]) -> Data:
+    """Put keys of the site in the place of `{name}`, and let all other braces be."""
+
+    def key(found: re.Match[str]) -> str:
+        return str(site[found[1]])
+
+    return {
+        name: re.sub(r"\{(\w+)\}", key, value) if isinstance(value, str) else value
+        for name, value in typed.items()
+    }
 
 
 def _form(page: str) -> Data:
@@ -81,10 +97,6 @@ def text(name: str) -> Callable[[], Data]:
     return lambda: {"title": "New text", name: SimpleUploadedFile("new.txt", b"new")}
 
 
-def csv(name: str) -> Callable[[], Data]:
-    return lambda: {name: io.BytesIO(b"from,to\n/a/,/b/\n")}
-
-
 _PASSWORDS = {"password1": "Long-enough-7", "password2": "Long-enough-7"}
 
 POSTS = {
@@ -99,20 +111,12 @@ POSTS = {
     "edit a page": Post(path="/admin/pages/{post}/edit/", typed=blog(), form=None),
     "publish a page": Post(path="/admin/pages/{post}/edit/", typed=blog(**{"action-publish": "1"}), form=None),
     "publish a draft": Post(path="/admin/pages/{draft}/edit/", typed=blog(**{"action-publish": "1"}), form=None),
-    "save a page with JSON": Post(path="/admin/pages/{post}/edit/", typed=blog(**{"_": ""}), form=None),
+    "save a page with JSON": Post(
+        path="/admin/pages/{post}/edit/", typed=blog(), form=None, accept="application/json"
+    ),
     "edit the home page": Post(
         path="/admin/pages/{home}/edit/",
-        typed=lambda: nested_form_data(
-            {
-                "title": "New home",
-                "slug": "home",
-                "body": rich_text("<p>New</p>"),
-                "comments-TOTAL_FORMS": "0",
-                "comments-INITIAL_FORMS": "0",
-                "comments-MIN_NUM_FORMS": "0",
-                "comments-MAX_NUM_FORMS": "",
-            }
-        ),
+        typed=lambda: {**blog(title="New home", slug="home")(), "body": rich_text("<p>New</p>")},
         form=None,
     ),
     "go back to a revision": Post(path="/admin/pages/{post}/edit/", typed=blog(revision="{revision}"), form=None),
@@ -162,7 +166,13 @@ POSTS = {
         path="/admin/images/multiple/add/", typed=lambda: {**picture("files[]")(), "collection": "1"}, form=None
     ),
     "upload an image in the chooser": Post(
-        path="/admin/images/chooser/create/", typed=picture("image-chooser-upload-file"), form=None
+        path="/admin/images/chooser/create/",
+        typed=lambda: {
+            "image-chooser-upload-title": "New picture",
+            "image-chooser-upload-file": picture("file")()["file"],
+            "image-chooser-upload-collection": "1",
+        },
+        form=None,
     ),
     "edit an image": Post(path="/admin/images/{image}/", typed=fields(title="New title")),
     "replace an image": Post(path="/admin/images/{image}/", typed=picture("file")),
@@ -202,7 +212,7 @@ POSTS = {
     "edit the own account": Post(
         path="/admin/account/", typed=lambda: {"name_email-first_name": "New", "name_email-last_name": "Name"}
     ),
-    "dismiss a banner": Post(path="/admin/dismissibles/", form=None),
+    "dismiss a banner": Post(path="/admin/dismissibles/", typed=fields(banner="true"), form=None, method="PATCH"),
     # Workflows, redirects, promotions
     "create a workflow": Post(path="/admin/workflows/add/", typed=fields(name="New")),
     "edit a workflow": Post(path="/admin/workflows/edit/{workflow}/", typed=fields(name="New")),

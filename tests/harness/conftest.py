@@ -1,0 +1,49 @@
+"""The standby of the tests here, and which of them are collected: those of PgBouncer where one is to be had."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.embedded import embedded_server
+from tests.harness.pgbouncer import POOLER_VARIABLE, has_pooler, pooler, program
+from tests.harness.servers import Servers
+
+STANDBY_VARIABLE = "TEST_STANDBY_URL"
+
+collect_ignore = [
+    *([] if has_pooler() else ["test_pgbouncer.py", "test_pgbouncer_provisioning.py"]),
+    *([] if program() else ["test_forced_user.py"]),
+]
+
+
+def pytest_report_collectionfinish() -> str | list[str]:
+    # Not pytest_report_header: pytest reads this file only when it collects.
+    if not collect_ignore:
+        return []
+    return (
+        f"not collected: {', '.join(collect_ignore)}; install the program pgbouncer (apt install pgbouncer), "
+        f"or set {POOLER_VARIABLE}"
+    )
+
+
+@pytest.fixture(scope="session")
+def servers(server: str) -> Iterator[Servers]:
+    """The standby of the suite's server where there is one, else a primary and a standby of their own."""
+    if standby := os.environ.get(STANDBY_VARIABLE):
+        yield Servers(primary=server, standby=standby)
+        return
+    with embedded_server() as primary, embedded_server(primary=primary) as standby:
+        yield Servers(primary=primary, standby=standby)
+
+
+@pytest.fixture(scope="session")
+def bouncer(server: str) -> Iterator[str]:
+    """The superuser's URL through PgBouncer."""
+    if found := os.environ.get(POOLER_VARIABLE):
+        yield found
+        return
+    with pooler(server) as url:
+        yield url
