@@ -27,7 +27,7 @@ types: $(VENV)/.lint ## types
 	@$(BIN)/mypy
 
 wagtail: .cache/venv/wagtail/.wagtail ## a Wagtail site through the main job
-	@.cache/venv/wagtail/bin/python -m pytest --ds=tests.wagtail.settings tests/wagtail $(ARGS)
+	@.cache/venv/wagtail/bin/python -m pytest --ds=tests.wagtail.settings --confcutdir=tests/wagtail tests/wagtail $(ARGS)
 
 bench: .cache/venv/bench/.bench ## cost per query, of provisioning and of starting, with the alternatives beside
 	@.cache/venv/bench/bin/python -m tests.bench $(ARGS)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import sys
-from types import TracebackType
+from typing import Any
 
 from django.apps import AppConfig
 
@@ -21,28 +22,37 @@ class ReadOnlyRouterConfig(AppConfig):
         mode.process()
         conf.twins()
         connections.install()
-        _tell_refused_commands_in_one_line()
+        _tell_refused_commands()
 
 
-def _tell_refused_commands_in_one_line() -> None:
-    """Let a management command that met a refusal end with one line and exit status 1, not a traceback.
+def _tell_refused_commands() -> None:
+    """Let a management command that met a refusal say so in one line and exit with status 1.
 
-    Django prints only CommandError that way. `--traceback` shows everything, as in Django.
+    Django prints a line for CommandError alone, and some of its commands (flush) hide their cause in one.
+    Only on the command line: call_command() raises what was raised. `--traceback` shows everything.
     """
-    previous = sys.excepthook
+    if "django.core.management.base" not in sys.modules:
+        return
+    from django.core.management.base import BaseCommand, CommandError  # noqa: PLC0415 - a web process has no use for it
 
-    def hook(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-        if isinstance(error, ReadOnlyRouterError) and _in_command(traceback) and "--traceback" not in sys.argv:
-            sys.stderr.write(f"{kind.__name__}: {error}\n")
-        else:
-            previous(kind, error, traceback)
+    execute = BaseCommand.execute
+    if hasattr(execute, "__wrapped__"):
+        return
 
-    sys.excepthook = hook
+    @functools.wraps(execute)
+    def told(self: Any, *args: Any, **options: Any) -> Any:
+        try:
+            return execute(self, *args, **options)
+        except Exception as error:
+            if self._called_from_command_line and (refusal := _refusal_in(error)):
+                raise CommandError(str(refusal)) from error
+            raise
+
+    BaseCommand.execute = told  # type: ignore[method-assign]
 
 
-def _in_command(traceback: TracebackType | None) -> bool:
-    while traceback is not None:
-        if traceback.tb_frame.f_code.co_name == "run_from_argv":
-            return True
-        traceback = traceback.tb_next
-    return False
+def _refusal_in(error: BaseException | None) -> ReadOnlyRouterError | None:
+    """Return our error that an error is, or was raised from or because of."""
+    while error is not None and not isinstance(error, ReadOnlyRouterError):
+        error = error.__cause__ or error.__context__
+    return error

@@ -60,10 +60,10 @@ def _check_routers() -> Iterator[CheckMessage]:
         yield _error(3, "DATABASE_ROUTERS lacks the read-only router.", f"Put '{ROUTER}' first in it.")
         return
     for path, other in zip(paths[: paths.index(ROUTER)], router.routers, strict=False):
-        if _answers_for_everything(other):
+        if _answers_for_everything(other) or hasattr(other, "allow_migrate"):
             yield _error(
                 4,
-                f"The router {path} stands before the read-only router and answers for every model.",
+                f"The router {path} stands before the read-only router and answers in its place.",
                 f"Put '{ROUTER}' first: it asks the routers after it.",
             )
         else:

@@ -153,17 +153,24 @@ class PairMember(_Wrapper):
 
 
 class Writer(PairMember):
-    """The connection of a writer's alias, which opens no cursor in read-only mode, whoever kept a reference to it."""
+    """The connection of a writer's alias: closed in read-only mode, whoever kept a reference to it."""
+
+    def get_new_connection(self, conn_params: Any) -> Any:
+        self._refuse_in_read_only_mode()
+        return super().get_new_connection(conn_params)
 
     def _cursor(self, name: str | None = None) -> Any:
+        self._refuse_in_read_only_mode()
+        return super()._cursor(name)  # type: ignore[misc]
+
+    def _refuse_in_read_only_mode(self) -> None:
         if mode.is_read_only() and not self.holds_alias():
             raise ReadOnlyError.of(
-                f"The writer's own connection '{self.alias}' opens no cursor in read-only mode; "
+                f"The writer's own connection '{self.alias}' is closed in read-only mode; "
                 f"ask django.db.connections anew. {_reason(self)}",
                 alias=self.alias,
                 sqlstate=READ_ONLY_TRANSACTION,
             )
-        return super()._cursor(name)  # type: ignore[misc]
 
 
 class Twin(PairMember):

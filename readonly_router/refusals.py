@@ -18,6 +18,8 @@ def is_refusal(error: BaseException | None, *, on_twin: bool) -> bool:
 
     25006 is one anywhere; 42501 only on a twin's connection, for on the writer it is a permission bug.
     """
+    if isinstance(error, ReadOnlyError):
+        return False  # told already
     sqlstate = sqlstate_of(error)
     return sqlstate == READ_ONLY_TRANSACTION or (on_twin and sqlstate == INSUFFICIENT_PRIVILEGE)
 

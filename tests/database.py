@@ -191,7 +191,7 @@ def checksum(connection: psycopg.Connection[Any]) -> str:
         digest.update(repr((table, _row(connection, rows))).encode())
     for (sequence,) in connection.execute(_SEQUENCES).fetchall():
         digest.update(repr((sequence, _row(connection, f"SELECT last_value, is_called FROM {sequence}"))).encode())
-    digest.update(repr(_row(connection, "SELECT count(*), sum(loid::bigint) FROM pg_largeobject")).encode())
+    digest.update(repr(_row(connection, "SELECT array_agg(oid ORDER BY oid), count(*) FROM pg_largeobject_metadata")).encode())
     return digest.hexdigest()
 
 

@@ -57,7 +57,7 @@ class Account:
 
 @dataclass(frozen=True, kw_only=True)
 class Home:
-    """A server's temporary folder, its binaries, its account, its superuser's password, and whose standby it is."""
+    """A server's temporary folder, its binaries, its account, its superuser's password, and its primary if any."""
 
     folder: Path
     binaries: Path

@@ -6,7 +6,8 @@ import os
 import secrets
 from collections.abc import Generator
 from contextlib import ExitStack
-from urllib.parse import urlsplit, urlunsplit
+from typing import Any
+from urllib.parse import quote, urlsplit, urlunsplit
 
 import psycopg
 import pytest
@@ -66,5 +67,18 @@ def clean(server: str) -> None:
             connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
         roles = connection.execute("SELECT rolname FROM pg_roles WHERE starts_with(rolname, %s)", [PREFIX])
         for (name,) in roles.fetchall():
-            connection.execute(sql.SQL("DROP OWNED BY {}").format(sql.Identifier(name)))
-            connection.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(name)))
+            drop_role(server, connection, name)
+
+
+def drop_role(server: str, connection: psycopg.Connection[Any], name: str) -> None:
+    """Drop a role and what it holds in any database: another run may have granted it something meanwhile."""
+    elsewhere = connection.execute(
+        "SELECT DISTINCT datname FROM pg_shdepend s JOIN pg_database d ON d.oid = s.dbid"
+        " WHERE refobjid = (SELECT oid FROM pg_roles WHERE rolname = %s)",
+        [name],
+    ).fetchall()
+    role = sql.Identifier(name)
+    for database in ("postgres", *(row[0] for row in elsewhere)):
+        with psycopg.connect(url_for(server, database=quote(database, safe="")), autocommit=True) as there:
+            there.execute(sql.SQL("DROP OWNED BY {}").format(role))
+    connection.execute(sql.SQL("DROP ROLE {}").format(role))

@@ -1,4 +1,4 @@
-"""The example site on a database of its own, used the way an operator does: through processes and their environment."""
+"""The example site on a database of its own, used as an operator does: through processes and their environment."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from tests import database, example
 from tests.database import Scratch
 
 MANAGE = Path(example.__file__).parent / "manage.py"
+FILL = "from tests.example.shop.content import fill; from tests.doors import furnish; fill(); furnish()"
 SECONDS = 120
 
 

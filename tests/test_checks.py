@@ -45,6 +45,11 @@ class Everything:
         return "default"
 
 
+class Migrations:
+    def allow_migrate(self, db: str, app_label: str, **hints: Any) -> bool:
+        return db == "default"
+
+
 class Nothing:
     def db_for_write(self, model: Any, **hints: Any) -> None:
         return None
@@ -89,6 +94,11 @@ def test_the_router_is_missing() -> None:
 
 def test_a_router_before_ours_answers_for_everything() -> None:
     with routers(Everything(), OURS):
+        assert ids(check_settings()) == ["readonly_router.E004"]
+
+
+def test_a_router_before_ours_answers_about_migrations() -> None:
+    with routers(Migrations(), OURS):
         assert ids(check_settings()) == ["readonly_router.E004"]
 
 

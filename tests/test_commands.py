@@ -113,7 +113,7 @@ def test_changepassword_is_refused(shop_site: Site) -> None:
 
     assert finished.returncode != 0
     assert "Traceback" not in finished.stderr
-    assert finished.stderr.splitlines()[-1].partition("ReadOnlyError: ")[2]
+    assert finished.stderr.splitlines()[-1].partition("CommandError: PostgreSQL refused this on 'readonly'")[1]
 
 
 @BOTH
@@ -175,7 +175,7 @@ def test_migrate_of_a_database_without_tables_is_refused_in_one_line(shop_site: 
     assert_refused_in_one_line(finished)
 
 
-# A router of the project's that speaks of its own alias only, beside ours and before it.
+# A router of the project's that speaks of its own alias only, beside ours.
 
 ROUTED_SETTINGS = """
 from tests.example.settings import *
@@ -189,13 +189,25 @@ DATABASE_ROUTERS = {routers}
 OURS, THEIRS = "'readonly_router.router.ReadOnlyRouter'", "OnlyDefault()"
 
 
-@pytest.fixture(params=["after", "before"])
-def routed(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
-    """The environment of a site with such a router."""
-    order = [OURS, THEIRS] if request.param == "after" else [THEIRS, OURS]
-    (tmp_path / "routed_settings.py").write_text(ROUTED_SETTINGS.format(routers=f"[{', '.join(order)}]"))
+def _routed(folder: Path, routers: str) -> dict[str, str]:
+    (folder / "routed_settings.py").write_text(ROUTED_SETTINGS.format(routers=f"[{routers}]"))
     # manage.py keeps what PYTHONPATH put there.
-    return {"DJANGO_SETTINGS_MODULE": "routed_settings", "PYTHONPATH": str(tmp_path), **READ_ONLY}
+    return {"DJANGO_SETTINGS_MODULE": "routed_settings", "PYTHONPATH": str(folder), **READ_ONLY}
+
+
+@pytest.fixture
+def routed(tmp_path: Path) -> dict[str, str]:
+    """The environment of a site with such a router."""
+    return _routed(tmp_path, f"{OURS}, {THEIRS}")
+
+
+@pytest.mark.parametrize("command", [("flush", "--noinput"), ("migrate",)], ids=lambda command: command[0])
+def test_such_a_router_before_ours_is_an_error_that_stops_the_command(
+    shop_site: Site, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    finished = shop_site.manage(*command, **_routed(tmp_path, f"{THEIRS}, {OURS}"))
+
+    assert (finished.returncode, "readonly_router.E004" in finished.stderr) == (1, True)
 
 
 def test_flush_is_refused_with_a_router_that_allows_the_writer_alone(

@@ -14,7 +14,7 @@ import pytest
 from django.contrib.sessions.backends.base import UpdateError
 from django.contrib.sessions.backends.db import SessionStore
 from django.core.cache import caches
-from django.db import DatabaseError, ProgrammingError, connection, connections, transaction
+from django.db import ProgrammingError, connection, connections, transaction
 
 from readonly_router import ModeError, ReadOnlyError, disable_writes, read_only, writable
 from tests.doors import INSERT, QUIET, RAW, READS, REFUSED, SESSION_KEY, Door, Outcome, attempt, furnish
@@ -131,22 +131,37 @@ def test_every_connection_of_the_mode_logs_in_as_the_twin(read_only_mode: None) 
 # Doors that lead past the alias: through wrappers of the writer itself.
 
 
-def test_a_wrapper_made_by_create_connection_opens_no_cursor(read_only_mode: None) -> None:
+def test_a_wrapper_made_by_create_connection_does_not_write(read_only_mode: None) -> None:
     with closing(connections.create_connection("default")) as made, pytest.raises(ReadOnlyError):
-        made.cursor()
+        execute(made, INSERT)
+
+
+def test_a_wrapper_made_by_create_connection_does_not_log_in_as_the_writer(read_only_mode: None) -> None:
+    with closing(connections.create_connection("default")) as made, pytest.raises(ReadOnlyError):
+        made.ensure_connection()
+
+
+def test_a_wrapper_made_by_create_connection_does_not_connect(read_only_mode: None) -> None:
+    with closing(connections.create_connection("default")) as made, pytest.raises(ReadOnlyError):
+        made.ensure_connection()
 
 
 def test_no_wrapper_of_connections_all_writes(read_only_mode: None) -> None:
     for wrapper in connections.all():
-        with pytest.raises(DatabaseError), wrapper.cursor() as cursor:
-            cursor.execute(INSERT)
+        with pytest.raises(ReadOnlyError):
+            execute(wrapper, INSERT)
 
 
 def test_a_wrapper_kept_from_normal_mode_does_not_write(unchanged: None) -> None:
     kept = connections["default"]
 
-    with read_only(), pytest.raises(DatabaseError), kept.cursor() as cursor:
-        cursor.execute(INSERT)
+    with read_only(), pytest.raises(ReadOnlyError):
+        execute(kept, INSERT)
+
+
+def execute(wrapper: Any, statement: str) -> None:
+    with wrapper.cursor() as cursor:
+        cursor.execute(statement)
 
 
 def test_a_cursor_opened_before_the_scope_keeps_its_connection(unchanged: None) -> None:
@@ -171,10 +186,9 @@ def test_a_transaction_of_a_copy_does_not_hold_the_alias(unchanged: None) -> Non
     disable_writes()
     with writable():
         copied = connections["default"].copy()
-    with closing(copied):
         copied.set_autocommit(False)
         copied.connection.execute("SELECT 1")
-
+    with closing(copied):
         with pytest.raises(ReadOnlyError):
             Tag.objects.create(name="door")
 
@@ -285,8 +299,7 @@ def test_a_missing_privilege_inside_writable_stays_djangos_error(unchanged: None
 
 def test_a_read_only_transaction_of_the_writer_is_refused_as_the_same_error(unchanged: None) -> None:
     with pytest.raises(ReadOnlyError) as caught, transaction.atomic():
-        connection.cursor().execute("SET TRANSACTION READ ONLY")
-        Tag.objects.create(name="door")
+        execute(connection, f"SET TRANSACTION READ ONLY; {INSERT}")
 
     assert (caught.value.alias, caught.value.sqlstate) == ("default", "25006")
 

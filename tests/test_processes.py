@@ -211,8 +211,9 @@ def enter():
 
 refusals = [refusal(enter), refusal(enable_writes), refusal(writable()(lambda: None))]
 disable_writes()
-wrappers = [connections[alias].settings_dict for alias in connections] + [w.settings_dict for w in connections.all()]
-print(json.dumps([refusals, repr([settings.DATABASES, connections.settings, wrappers])]))
+pair = [connections["default"], connections["readonly"], *connections.all()]
+logins = [wrapper.settings_dict for wrapper in pair]
+print(json.dumps([refusals, repr([settings.DATABASES, connections.settings, logins])]))
 """
 
 

@@ -15,7 +15,7 @@ STANDBY_VARIABLE = "TEST_STANDBY_URL"
 
 collect_ignore = [
     *([] if has_pooler() else ["test_pgbouncer.py", "test_pgbouncer_provisioning.py"]),
-    *([] if program() else ["test_forced_user.py"]),
+    *([] if program() else ["test_forced_user.py", "test_pooler.py"]),
 ]
 
 

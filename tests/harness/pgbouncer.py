@@ -39,7 +39,7 @@ admin_users = {user}
 # left, the folder with its passwords neither. Ctrl-C reaches the suite alone, which then tells it.
 WATCHER = """
 trap '' HUP INT TERM
-"$1" -q "$2/pgbouncer.ini" </dev/null >"$2/log" 2>&1 &
+"$1" "$2/pgbouncer.ini" </dev/null >"$2/log" 2>&1 &
 read -r _
 kill -KILL $!
 wait $!
@@ -71,7 +71,7 @@ def pooler(server: str, *, databases: str = "", logins: Mapping[str, str] | None
         folder, url = _configured(server, databases, logins or {})
         watcher = _start(folder)
         try:
-            if _answers(watcher, folder, url):
+            if _answers(folder, url):
                 yield url
                 return
         finally:
@@ -104,6 +104,14 @@ def _configured(server: str, databases: str, logins: Mapping[str, str]) -> tuple
     return folder, urlunsplit(parts._replace(netloc=f"{login}@127.0.0.1:{port}"))
 
 
+def folder_of(url: str) -> Path:
+    """Return the folder of a running one, by what it says of itself."""
+    console = urlunsplit(urlsplit(url)._replace(path="/pgbouncer"))
+    with psycopg.connect(console, autocommit=True) as connection:
+        settings = {row[0]: row[1] for row in connection.execute("SHOW CONFIG").fetchall()}
+    return Path(settings["auth_file"]).parent
+
+
 def _quoted(text: str) -> str:
     return '"' + text.replace('"', '""') + '"'
 
@@ -124,7 +132,7 @@ def _start(folder: Path) -> subprocess.Popen[bytes]:
     )
 
 
-def _answers(watcher: subprocess.Popen[bytes], folder: Path, url: str) -> bool:
+def _answers(folder: Path, url: str) -> bool:
     """Wait until it pools; False when another process took its port."""
     deadline = time.monotonic() + START_SECONDS
     while True:
@@ -132,7 +140,7 @@ def _answers(watcher: subprocess.Popen[bytes], folder: Path, url: str) -> bool:
         if "Address already in use" in said:
             return False
         try:
-            psycopg.connect(url, connect_timeout=5).close()
+            psycopg.connect(url, connect_timeout=2).close()
             return True
         except psycopg.OperationalError as error:
             if time.monotonic() > deadline:

@@ -36,10 +36,10 @@ def site(server: str, bouncer: str, django_db_blocker: Any) -> Iterator[Scratch]
 
 
 @pytest.fixture
-def shop(site: Scratch) -> Iterator[Scratch]:
+def shop(site: Scratch, bouncer: str) -> Iterator[Scratch]:
     """The site, its twin's pool begun anew after the test: tests set something in it."""
     yield site
-    connections[site.twin_alias].close()
+    lead_through(site, bouncer)
     end_pool(site, site.twin)
 
 
@@ -124,6 +124,12 @@ def dropping_options(bouncer: str) -> Iterator[None]:
 
 def test_a_twin_behind_the_pooler_has_no_finding(shop: Scratch) -> None:
     assert check_twins(databases=[shop.alias]) == []
+
+
+def test_the_system_check_sets_nothing_in_the_twins_pool(shop: Scratch, bouncer: str) -> None:
+    before = session(shop, bouncer, shop.twin)
+    check_twins(databases=[shop.alias])
+    assert session(shop, bouncer, shop.twin) == before
 
 
 def test_a_refused_start_up_option_is_found(shop: Scratch) -> None:

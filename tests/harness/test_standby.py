@@ -38,7 +38,7 @@ def shop(site: Scratch) -> Iterator[Scratch]:
 
 def test_reads_come_from_the_standby(shop: Scratch) -> None:
     with read_only():
-        assert [tag.name for tag in Tag.objects.using(shop.alias)] == ["replayed"]
+        assert Tag.objects.using(shop.alias).filter(name="replayed").exists()
         with connections[shop.alias].cursor() as cursor:
             cursor.execute("SELECT pg_is_in_recovery()")
             assert cursor.fetchone() == (True,)

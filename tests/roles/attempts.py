@@ -11,7 +11,7 @@
 - `superuser`, `writer`: what they do first; `earlier`: what the twin does first, in a session before;
 - `rerun`: what a second run of provisioning does about that, after which the hardened outcome holds:
   it `revokes` it, or `refuses` with a message that says so;
-- `elsewhere`: in another database of the server; `present`: a role with a session meanwhile; `options`: the login's;
+- `elsewhere`: in another database; `present`: a role with a session meanwhile; `options`: of the login;
 - `extensions`, `since`, `configured` (settings and their values): what the server must have;
 - `because`: why hardening leaves it, or what of the twin's provisioning makes the outcome what it is.
 """

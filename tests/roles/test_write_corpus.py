@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 
 import psycopg
 import pytest
@@ -57,7 +57,7 @@ def test_attempt_ends_as_told(attempt: Attempt, stage: Stage, worlds: Worlds) ->
         parts = changed(before, after)
         assert (sqlstate, bool(parts)) == (told.sqlstate, told.lands), (message, parts)
     finally:
-        world.repair(after)
+        world.repair(after, attempt.superuser)
 
 
 def test_corpus_holds_190_attempts_each_by_its_own_name() -> None:
@@ -108,14 +108,14 @@ def _attempt(attempt: Attempt, stage: Stage, world: World) -> tuple[str, str]:
     with ExitStack() as stack:
 
         def login(user: str, **parameters: str) -> psycopg.Connection:
-            connection = stack.enter_context(world.pair.login(user, **parameters))
+            connection = stack.enter_context(closing(world.pair.login(user, **parameters)))
             pids.append(connection.info.backend_pid)
             return connection
 
         if attempt.present:
             login(world.pair.writer)
         if attempt.earlier:
-            with login(world.pair.twin) as earlier:
+            with closing(login(world.pair.twin)) as earlier:
                 _run(earlier, attempt.earlier, world)
         options = {"options": attempt.options} if attempt.options else {}
         twin = login(world.pair.twin, **options, **({"sslmode": "disable"} if attempt.calls else {}))

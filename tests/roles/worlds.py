@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -51,15 +51,17 @@ class World:
     cast: Cast
     template: str
     harden: bool = False
+    names: list[str] = field(default_factory=list)
     pair: Scratch = field(init=False)
     admin: psycopg.Connection[Any] = field(init=False)
     clean: Fingerprint = field(init=False)
 
     def __post_init__(self) -> None:
-        self.pair = replace(self.cast.pair, name=f"{PREFIX}_{secrets.token_hex(4)}")
         self._create()
 
     def _create(self) -> None:
+        self.pair = replace(self.cast.pair, name=f"{PREFIX}_{secrets.token_hex(4)}")
+        self.names.append(self.pair.name)
         with psycopg.connect(self.pair.server, autocommit=True) as connection:
             connection.execute(
                 sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {}").format(
@@ -78,10 +80,6 @@ class World:
         self.superuser(_KEEP)
         self.clean = fingerprint(self.admin)
 
-    def _refill(self) -> None:
-        """Put rows and sequences back, which is ten times quicker than a new database."""
-        self.superuser(_REFILL)
-
     def provision(self) -> Report:
         """Run the package's provisioning, as hard as this world is."""
         with database._in_settings(self.pair):
@@ -97,14 +95,15 @@ class World:
     def fingerprint(self) -> Fingerprint:
         return fingerprint(self.admin)
 
-    def repair(self, found: Fingerprint | None = None) -> None:
-        """Undo whatever an attempt left behind, beside the database or else with all of it."""
+    def repair(self, found: Fingerprint | None = None, prepared: Iterable[str] = ()) -> None:
+        """Undo whatever an attempt, or what the superuser prepared for it, left behind; or else remake it all."""
         if found == self.clean:
             return
         self._tidy()
-        self._refill()
+        self.superuser(*filter(None, map(_taken_back, prepared)), _DISOWN)
+        self.superuser(_REFILL)
         if self.fingerprint() != self.clean:
-            self.drop()
+            self.admin.close()
             self._create()
 
     def _tidy(self) -> None:
@@ -124,12 +123,28 @@ class World:
         return [row[0] for row in self.admin.execute(query.encode()).fetchall()]
 
     def drop(self) -> None:
+        """Remove every database there was: all at once, because each DROP DATABASE waits for a checkpoint."""
         self._tidy()
         self.admin.close()
         with psycopg.connect(self.pair.server, autocommit=True) as connection:
-            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(self.pair.name)))
+            for name in self.names:
+                connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
+def _taken_back(text: str) -> str:
+    """Return the REVOKE of a GRANT on an object, empty for any other statement."""
+    privileges, _, role = text.rpartition(" TO ")
+    return f"REVOKE{privileges[5:]} FROM {role}" if text.startswith("GRANT") and " ON " in privileges else ""
+
+
+# All of the following is much quicker than a new database; where it is not enough, the fingerprint tells.
+_DISOWN = """DO $$DECLARE r record; BEGIN
+    FOR r IN SELECT i.type, i.identity, d.objid
+        FROM pg_shdepend d, pg_identify_object(d.classid, d.objid, d.objsubid) i
+        WHERE d.deptype = 'o' AND d.refobjid = '{twin}'::regrole AND i.type NOT IN ('default acl', 'index')
+          AND d.dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) LOOP
+        IF r.type = 'large object' THEN PERFORM lo_unlink(r.objid);
+        ELSE EXECUTE format('DROP %s IF EXISTS %s CASCADE', r.type, r.identity); END IF; END LOOP; END$$"""
 # Foreign keys and triggers are for the site's own sessions. What was dropped or added is found by the fingerprint.
 _TABLES = """SELECT c.oid, c.oid::regclass AS name, 'kept_' || c.oid AS kept FROM pg_class c
     WHERE c.relkind = '{kind}' AND c.relnamespace::regnamespace::text IN ('public', 'reports')"""

@@ -1,9 +1,13 @@
-"""Fixtures of the group: the site built once, its readers signed in before the switch, and what is refused."""
+"""Fixtures of the group: the site built once, in a database that is no test database of Django's.
+
+Run with --confcutdir: the fixtures of the other tests belong to the example shop.
+"""
 
 from __future__ import annotations
 
 import copy
 import io
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,9 +22,9 @@ from django.core.management import call_command
 from django.db import connection, connections, transaction
 from django.test import Client, override_settings
 
-from readonly_router import disable_writes
+from readonly_router import disable_writes, mode
 from tests import database
-from tests.plugin import url_for
+from tests.plugin import SERVER_VARIABLE, url_for
 from tests.wagtail import content
 from tests.wagtail.pages import lasting
 
@@ -31,6 +35,20 @@ Normally = Callable[[Callable[[], Any]], tuple[Any, bool]]
 def pytest_configure(config: pytest.Config) -> None:
     """Let pass what Wagtail leaves to the garbage collector: the temporary files of renditions."""
     config.addinivalue_line("filterwarnings", "ignore:Unclosed file <tempfile.Spooled:ResourceWarning")
+
+
+@pytest.fixture(scope="session")
+def server() -> str:
+    """The superuser's URL."""
+    return os.environ[SERVER_VARIABLE]
+
+
+@pytest.fixture(autouse=True)
+def mode_of_the_process() -> Iterator[None]:
+    """Every test begins and ends in the mode the environment asks for."""
+    mode.set_process(None)
+    yield
+    mode.set_process(None)
 
 
 @pytest.fixture(scope="session")
@@ -111,7 +129,7 @@ def _files_kept() -> Iterator[None]:
 
 @pytest.fixture
 def read_only_mode(site: dict[str, Any]) -> None:
-    """The process as DB_READ_ONLY=1 starts it; the root conftest sets it back."""
+    """The process as DB_READ_ONLY=1 starts it; `mode_of_the_process` sets it back."""
     disable_writes()
 
 

@@ -42,7 +42,6 @@ def build() -> dict[str, Any]:
     submission = form.process_form_submission(_filled(form, admin))
 
     draft = _page(home, "Draft", ("heading", "Not yet"), live=False)
-    draft.save_revision(user=admin)
     alias = posts[0].create_alias(parent=home, update_slug="alias", user=admin)
     secret = _page(home, "Secret", ("heading", "Hush"))
     PageViewRestriction.objects.create(page=secret, restriction_type="password", password="hush")
@@ -60,7 +59,6 @@ def build() -> dict[str, Any]:
     )
     workflow, task = Workflow.objects.get(), Task.objects.get()
     submitted = _page(home, "Submitted", live=False, owner=admin)
-    submitted.save_revision(user=admin)
     state = workflow.start(submitted, admin)
     group = Group.objects.get(name="Editors")
     reader.groups.add(group)
@@ -140,6 +138,10 @@ def _post(home: HomePage, number: int, hero: Any, author: Author, admin: Any) ->
 def _page(home: HomePage, title: str, *body: tuple[str, Any], **fields: Any) -> BlogPage:
     page = BlogPage(title=title, date=date(2025, 3, 9), body=list(body), **fields)
     home.add_child(instance=page)
+    # A time of its own for each page: lists are ordered by it, and ties come in any order.
+    revision = page.save_revision()
+    if page.live:
+        revision.publish()
     return page
 
 
