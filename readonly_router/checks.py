@@ -182,7 +182,7 @@ def _pooler_options(twin: str) -> CheckMessage:
     return _warning(
         23,
         f"OPTIONS['options'] of '{twin}' is a start-up parameter, which PgBouncer refuses or drops.",
-        "Set it on the role instead (ALTER ROLE ... SET), or list it in PgBouncer's ignore_startup_parameters.",
+        "Set it on the role instead: ALTER ROLE ... SET.",
     )
 
 

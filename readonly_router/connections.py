@@ -247,7 +247,17 @@ def _start_read_only(connection: Any) -> bool:
     reported = connection.info.parameter_status
     if "on" in (reported("default_transaction_read_only"), reported("in_hot_standby")):
         return False
-    connection.execute("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
+    # One statement, that sets nothing in the session of another role: a pooler may log everybody in as one user.
+    row = connection.execute(
+        "SELECT session_user::text, CASE session_user WHEN %s THEN"
+        " set_config('default_transaction_read_only', 'on', false) END",
+        [connection.info.user],
+    ).fetchone()
+    if row is None or row[0] != connection.info.user:
+        raise ConfigurationError(
+            f"The twin's login '{connection.info.user}' became role '{row and row[0]}' on the way (a pooler's forced user?), "
+            "so nothing would refuse a write; give the twin an entry of its own in the pooler."
+        )
     return True
 
 

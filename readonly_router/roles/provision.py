@@ -127,14 +127,14 @@ def _with_twin(target: Target, sessions: Sessions, plan: Plan) -> Iterator[Sessi
     if not any(statement.actor is Actor.TWIN for statement in plan.statements):
         yield sessions
         return
-    with logins.session(f"the twin '{target.twin_alias}'", target.twin) as twin:
+    with logins.session(f"the twin '{target.twin_alias}'", target.twin_on_primary) as twin:
         twin.execute("SET default_transaction_read_only = off")
         yield {**sessions, Actor.TWIN: twin}
 
 
 def _refuse_wrong_password(target: Target) -> None:
     try:
-        logins.connect(f"the twin '{target.twin_alias}'", target.twin).close()
+        logins.connect(f"the twin '{target.twin_alias}'", target.twin_on_primary).close()
     except ProvisioningError as error:
         raise ProvisioningError(
             f"{error} Role '{target.role.name}' exists: correct the password in "

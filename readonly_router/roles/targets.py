@@ -25,6 +25,8 @@ class Target:
     admin: Mapping[str, Any] = field(repr=False)
     writer: Mapping[str, Any] = field(repr=False)
     twin: Mapping[str, Any] = field(repr=False)
+    # The twin's login where the role lives: DATABASES may lead to a standby or through a pooler.
+    twin_on_primary: Mapping[str, Any] = field(repr=False)
     server: tuple[int, int, bool]
     assumed: str = ""
     own_admin: bool = False
@@ -62,23 +64,26 @@ def target_for(
         rotate=rotate,
     )
     direct = None if admin is None else {**logins.parameters(dict(admin), writer_alias), "dbname": name[1]}
+    twin_reach = logins.parameters(twin, twin_alias)
     return Target(
         writer_alias=writer_alias,
         twin_alias=twin_alias,
         role=role,
         admin=direct or reach,
-        writer=_reached_directly(reach, direct),
-        twin=logins.parameters(twin, twin_alias),
+        writer=_by_way_of(direct or reach, reach),
+        twin=twin_reach,
+        twin_on_primary=_by_way_of(direct or reach, twin_reach),
         server=server,
         assumed=assumed,
         own_admin=admin is None,
     )
 
 
-def _reached_directly(writer: dict[str, Any], admin: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return the writer's login on the admin's way to the server: DATABASES may lead through a pooler."""
-    way = {key: (admin or {})[key] for key in ("host", "port", "dbname") if key in (admin or {})}
-    return {**writer, **way}
+def _by_way_of(other: Mapping[str, Any], login: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a login on another's way to the server."""
+    way = ("host", "port", "dbname")
+    kept = {name: value for name, value in login.items() if name not in way}
+    return {**kept, **{name: other[name] for name in way if name in other}}
 
 
 def _refuse_unusable(writer_alias: str, twin_alias: str) -> None:

@@ -54,7 +54,6 @@ def test_no_write_lands_in_read_only_mode(pair: Scratch) -> None:
         assert connection.execute("SELECT count(*) FROM shop_tag").fetchone() == (0,)
 
 
-@pytest.mark.xfail(reason="the twin's session is made read-only, and it is one of the writer's pool", strict=True)
 def test_a_read_only_process_leaves_the_writers_pool_writable(pair: Scratch) -> None:
     """Another process of the site, in normal mode, is handed the same server connection next."""
     with read_only(), suppress(DatabaseError, ConfigurationError):

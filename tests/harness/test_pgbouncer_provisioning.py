@@ -64,7 +64,6 @@ def test_nothing_that_the_proof_sets_reaches_the_twins_pool(pair: Scratch, bounc
     assert session(pair, bouncer, pair.twin)[1:] == ("0", '"$user", public', "on", "none", "0")
 
 
-@pytest.mark.xfail(reason="trying the password leaves a session in the pool that began writable", strict=True)
 def test_a_role_made_by_a_dba_is_proved_through_the_pooler(pair: Scratch) -> None:
     with pair.superuser() as connection:
         connection.execute(f"CREATE ROLE \"{pair.twin}\" LOGIN PASSWORD '{pair.password}'".encode())
@@ -72,7 +71,6 @@ def test_a_role_made_by_a_dba_is_proved_through_the_pooler(pair: Scratch) -> Non
     assert (status, "writes possible: 0" in out) == (0, True)
 
 
-@pytest.mark.xfail(reason="the twin's own session, which sets its settings, goes through the pooler", strict=True)
 def test_a_role_that_the_admin_may_not_alter_sets_its_own_settings(pair: Scratch) -> None:
     with pair.superuser() as connection:
         connection.execute(f"CREATE ROLE \"{pair.twin}\" LOGIN PASSWORD '{pair.password}'".encode())

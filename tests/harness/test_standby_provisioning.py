@@ -126,7 +126,6 @@ def test_a_standby_that_stays_behind_is_told(
             provisioned(pair)
 
 
-@pytest.mark.xfail(reason="the password is tried on the standby, which does not know the role yet", strict=True)
 def test_a_role_that_the_standby_does_not_know_yet_is_no_wrong_password(pair: Scratch, servers: Servers) -> None:
     with ThreadPoolExecutor(1) as threads:
         with servers.standby_behind():
@@ -139,7 +138,6 @@ def test_a_role_that_the_standby_does_not_know_yet_is_no_wrong_password(pair: Sc
         assert run.result().holds
 
 
-@pytest.mark.xfail(reason="the twin sets its own settings on the standby, which takes none", strict=True)
 def test_a_role_made_by_a_dba_gets_its_settings_on_the_primary(pair: Scratch, servers: Servers) -> None:
     with pair.superuser() as connection:
         connection.execute(f"CREATE ROLE \"{pair.twin}\" LOGIN PASSWORD '{pair.password}'".encode())
