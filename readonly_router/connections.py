@@ -255,8 +255,8 @@ def _start_read_only(connection: Any) -> bool:
     ).fetchone()
     if row is None or row[0] != connection.info.user:
         raise ConfigurationError(
-            f"The twin's login '{connection.info.user}' became role '{row and row[0]}' on the way (a pooler's forced user?), "
-            "so nothing would refuse a write; give the twin an entry of its own in the pooler."
+            f"The twin's login '{connection.info.user}' became role '{row and row[0]}' on the way (a pooler's "
+            "forced user?), so nothing would refuse a write; give the twin an entry of its own in the pooler."
         )
     return True
 

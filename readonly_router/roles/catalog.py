@@ -43,7 +43,7 @@ _SERVER = """SELECT current_setting('server_version_num')::int AS version, pg_is
 _ROLE = """SELECT rolsuper AS superuser, rolcreaterole AS createrole, rolcreatedb AS createdb,
     rolreplication AS replication, rolbypassrls AS bypassrls, rolcanlogin AS canlogin,
     ARRAY(SELECT CASE WHEN dbid = %(database_oid)s OR dbid = 0 THEN pg_describe_object(classid, objid, objsubid)
-                      ELSE 'an object of database ' || quote_ident((SELECT datname FROM pg_database WHERE oid = dbid))
+                      ELSE 'an object of database ' || (SELECT datname FROM pg_database WHERE oid = dbid)
                  END FROM pg_shdepend
           WHERE refclassid = 'pg_authid'::regclass AND refobjid = r.oid AND deptype = 'o'
             AND classid <> 'pg_default_acl'::regclass LIMIT 3) AS owns,
@@ -71,8 +71,8 @@ _RELATIONS = """FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND {schemas}"""
 
 # has_*_privilege gives NULL for a relation dropped meanwhile, which is not missing anything.
-_UNREADABLE = """SELECT n.nspname AS schema, c.relname AS name, c.relkind::text AS kind, a.owner, a.actor {relations}
-    AND (%(role_oid)s::oid IS NULL OR NOT CASE c.relkind
+_UNREADABLE = """SELECT n.nspname AS schema, c.relname AS name, c.relkind::text AS kind, a.owner, a.actor
+    {relations} AND (%(role_oid)s::oid IS NULL OR NOT CASE c.relkind
         WHEN 'S' THEN has_sequence_privilege(%(role_oid)s::oid, c.oid, 'SELECT')
         ELSE has_table_privilege(%(role_oid)s::oid, c.oid, 'SELECT') END) ORDER BY c.oid"""
 
@@ -85,7 +85,8 @@ _CREATORS = """WITH s AS (SELECT n.* FROM pg_namespace n WHERE {schemas}), c AS 
         UNION SELECT %(writer_oid)s::oid
         UNION SELECT nspowner FROM s
         UNION SELECT c.relowner FROM pg_class c JOIN s ON s.oid = c.relnamespace
-        UNION SELECT r.oid FROM pg_roles r, s WHERE NOT r.rolsuper AND has_schema_privilege(r.oid, s.oid, 'CREATE'))
+        UNION SELECT r.oid FROM pg_roles r, s
+              WHERE NOT r.rolsuper AND has_schema_privilege(r.oid, s.oid, 'CREATE'))
     SELECT a.owner AS name, a.actor, coalesce(scope.nspname, '') AS schema, kind.type
     FROM c JOIN ({actors}) a USING (oid)
     CROSS JOIN (SELECT 0::oid AS oid, NULL AS nspname WHERE %(schemas)s::text[] IS NULL
@@ -170,8 +171,8 @@ _PARAMETER_GRANTS = """SELECT 'PARAMETER' AS kind, parname AS target, current_us
     FROM pg_parameter_acl, aclexplode(paracl) x, pg_roles u
     WHERE x.grantee = %(grantee)s AND u.rolname = current_user"""
 
-_DEFAULT_GRANTS = """SELECT a.owner AS name, a.actor, coalesce(n.nspname, '') AS schema, d.defaclobjtype::text AS type,
-    x.privilege_type AS privilege
+_DEFAULT_GRANTS = """SELECT a.owner AS name, a.actor, coalesce(n.nspname, '') AS schema,
+    d.defaclobjtype::text AS type, x.privilege_type AS privilege
     FROM pg_default_acl d CROSS JOIN aclexplode(d.defaclacl) x JOIN ({actors}) a ON a.oid = d.defaclrole
     LEFT JOIN pg_namespace n ON n.oid = d.defaclnamespace WHERE x.grantee = %(grantee)s ORDER BY 1, 3, 4"""
 
@@ -179,7 +180,7 @@ _PEERS = (
     """SELECT rolname FROM pg_roles WHERE NOT rolsuper AND rolname !~ '^pg_' AND rolname <> %(role)s ORDER BY 1"""
 )
 
-# Besides these, a SELECT privilege on tables, sequences and large objects, USAGE on schemas and CONNECT are wanted.
+# What a reader needs; every other privilege is excess.
 _WANTED = {
     "TABLE": ("SELECT",),
     "SEQUENCE": ("SELECT",),
@@ -232,7 +233,7 @@ def public_grants(connection: psycopg.Connection[Any], wanted: Role) -> tuple[Gr
 def default_grants(
     connection: psycopg.Connection[Any], wanted: Role, *, public: bool = False
 ) -> tuple[tuple[str, Actor | None, str, str, str], ...]:
-    """Return (creator, actor, schema, object type, privilege) of the default privileges of the role or of PUBLIC."""
+    """Return (creator, actor, schema, object type, privilege) of default privileges of the role or of PUBLIC."""
     ask = _Asker(connection, wanted)
     rows = ask(_DEFAULT_GRANTS, grantee=0 if public else ask.server["role_oid"])
     return tuple((r["name"], _actor(r["actor"]), r["schema"], r["type"], r["privilege"]) for r in rows)

@@ -206,12 +206,13 @@ def _standing_powers(connection: psycopg.Connection[Any], wanted: Role) -> Itera
             statement="ALTER SYSTEM SET max_prepared_transactions = 0 -- and restart",
         )
     for (database,) in connection.execute(_OTHER_DATABASES).fetchall():
-        yield Power(
-            says=f"connect to database {database}",
-            statement=f"REVOKE CONNECT ON DATABASE {database} FROM PUBLIC",
-        )
+        revoke = sql.SQL("REVOKE CONNECT ON DATABASE {} FROM PUBLIC").format(sql.Identifier(database))
+        yield Power(says=f"connect to database {database}", statement=revoke.as_string(None))
     for event, name in connection.execute(_EVENT_TRIGGERS).fetchall():
-        yield Power(says=f"event trigger {name} runs on {event} for the twin too", statement="")
+        yield Power(
+            says=f"event trigger {name} runs on {event} for the twin too",
+            statement=f"ALTER EVENT TRIGGER {name} DISABLE",
+        )
     for (table,) in connection.execute(_FOREIGN_TABLES).fetchall():
         yield Power(
             says=f"reading foreign table {table} runs a read-write transaction on its server",
@@ -219,7 +220,7 @@ def _standing_powers(connection: psycopg.Connection[Any], wanted: Role) -> Itera
         )
 
 
-_OTHER_DATABASES = """SELECT quote_ident(datname) FROM pg_database
+_OTHER_DATABASES = """SELECT datname FROM pg_database
     WHERE datname <> current_database() AND datallowconn AND has_database_privilege(oid, 'CONNECT') ORDER BY 1"""
 _EVENT_TRIGGERS = "SELECT evtevent, quote_ident(evtname) FROM pg_event_trigger WHERE evtenabled <> 'D' ORDER BY 2"
 _FOREIGN_TABLES = """SELECT format('%I.%I', n.nspname, c.relname) FROM pg_foreign_table f

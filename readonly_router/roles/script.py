@@ -8,8 +8,8 @@ from psycopg import sql
 
 from .spec import Plan, Role, Statement
 
-_HEAD = """-- The read-only role {role} of database {database}. Run as a superuser, or as a login that may act for the
--- owners: psql -v ON_ERROR_STOP=1 -d {database} -f THIS_FILE
+_HEAD = """-- The read-only role {role} of database {database}. Run as a superuser, or as a login that
+-- may act for the owners: psql -v ON_ERROR_STOP=1 -d {database} -f THIS_FILE
 -- The password is a SCRAM verifier. Afterwards: manage.py create_readonly_role --check"""
 
 

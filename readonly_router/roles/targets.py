@@ -17,7 +17,10 @@ from .spec import Role
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """One pair to provision: the wanted role, and how each login is reached (libpq parameters); `server` tells which server that is."""
+    """One pair to provision: the wanted role, and how each login is reached (libpq parameters).
+
+    `server` tells which server the writer's login leads to.
+    """
 
     writer_alias: str
     twin_alias: str
