@@ -175,9 +175,11 @@ def _in_settings(made: Scratch) -> Iterator[None]:
             connections.settings.pop(alias, None)
 
 
-_TABLES = """SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+_TABLES = """SELECT format('%I.%I', n.nspname, c.relname)
+    FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
     WHERE c.relkind IN ('r', 'm') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' ORDER BY 1"""
-_SEQUENCES = """SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+_SEQUENCES = """SELECT format('%I.%I', n.nspname, c.relname)
+    FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
     WHERE c.relkind = 'S' ORDER BY 1"""
 _SHAPE = """SELECT n.nspname, c.relname, c.relkind, c.relnatts, c.relhastriggers FROM pg_class c
     JOIN pg_namespace n ON n.oid = relnamespace WHERE n.nspname !~ '^pg_' ORDER BY 1, 2"""
@@ -191,7 +193,10 @@ def checksum(connection: psycopg.Connection[Any]) -> str:
         digest.update(repr((table, _row(connection, rows))).encode())
     for (sequence,) in connection.execute(_SEQUENCES).fetchall():
         digest.update(repr((sequence, _row(connection, f"SELECT last_value, is_called FROM {sequence}"))).encode())
-    digest.update(repr(_row(connection, "SELECT array_agg(oid ORDER BY oid), count(*) FROM pg_largeobject_metadata")).encode())
+    objects = (
+        "SELECT array_agg(oid ORDER BY oid), (SELECT count(*) FROM pg_largeobject) FROM pg_largeobject_metadata"
+    )
+    digest.update(repr(_row(connection, objects)).encode())
     return digest.hexdigest()
 
 

@@ -60,7 +60,8 @@ def clean(server: str) -> None:
     """Drop every database and role of this run."""
     with psycopg.connect(server, autocommit=True) as connection:
         names = connection.execute(
-            "SELECT datname FROM pg_database WHERE starts_with(datname, %(p)s) OR starts_with(datname, 'test_' || %(p)s)",
+            "SELECT datname FROM pg_database"
+            " WHERE starts_with(datname, %(p)s) OR starts_with(datname, 'test_' || %(p)s)",
             {"p": PREFIX},
         ).fetchall()
         for (name,) in names:

@@ -63,7 +63,10 @@ def imported(name: str, tree: ast.Module) -> Iterator[str]:
                 yield whole if whole in FLOORS else base
 
 
-@pytest.mark.parametrize(("name", "tree"), list(modules()), ids=lambda value: value if isinstance(value, str) else "")
+every_module = pytest.mark.parametrize(("name", "tree"), [pytest.param(*pair, id=pair[0]) for pair in modules()])
+
+
+@every_module
 def test_imports_point_down_the_floors(name: str, tree: ast.Module) -> None:
     upward = [other for other in imported(name, tree) if other in FLOORS and FLOORS[other] > FLOORS[name]]
     assert upward == []
@@ -73,7 +76,7 @@ def test_every_module_has_its_floor() -> None:
     assert {name for name, _ in modules()} == set(FLOORS)
 
 
-@pytest.mark.parametrize(("name", "tree"), list(modules()), ids=lambda value: value if isinstance(value, str) else "")
+@every_module
 def test_every_module_opens_with_its_idea_in_one_line(name: str, tree: ast.Module) -> None:
     assert (ast.get_docstring(tree) or "").partition("\n")[0].endswith((".", ";", ":"))
 

@@ -135,7 +135,7 @@ def test_major_can_be_chosen_beside_another_server(server):
 
 
 def test_an_exception_leaves_nothing_behind():
-    with pytest.raises(ZeroDivisionError), embedded_server() as url:  # noqa: PT012 - the block is the test
+    with pytest.raises(ZeroDivisionError), embedded_server() as url:
         traces = _traces(url)
         raise ZeroDivisionError
     assert traces.gone()

@@ -16,7 +16,7 @@ README = (ROOT / "README.md").read_text()
 SOURCES = "\n".join(path.read_text() for path in (ROOT / "readonly_router").rglob("*.py"))
 
 DJANGOS_OWN = set(
-    "--help --version --verbosity --settings --pythonpath --traceback --no-color --force-color --skip-checks".split()
+    ["--help", "--version", "--verbosity", "--settings", "--pythonpath", "--traceback", "--no-color", "--force-color", "--skip-checks"]
 )
 
 

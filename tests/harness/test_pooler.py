@@ -29,7 +29,7 @@ def test_a_pooler_goes_with_its_killed_parent() -> None:
 
 
 def test_a_pooler_goes_after_an_exception(server: str) -> None:
-    with pytest.raises(ZeroDivisionError), pooler(server) as url:  # noqa: PT012 - the block is the test
+    with pytest.raises(ZeroDivisionError), pooler(server) as url:
         folder = folder_of(url)
         raise ZeroDivisionError
     assert [folder.exists(), answers(url)] == [False, False]

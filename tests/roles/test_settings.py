@@ -31,10 +31,9 @@ def test_each_of_the_two_layers_refuses_alone(scratch: Scratch) -> None:
 
 def test_a_setting_in_the_database_does_not_undo_the_roles_own(scratch: Scratch) -> None:
     provisioned(scratch)
+    setting = f'IN DATABASE "{scratch.name}" SET default_transaction_read_only = off'
     with scratch.superuser() as connection:
-        connection.execute(
-            f'ALTER ROLE "{scratch.twin}" IN DATABASE "{scratch.name}" SET default_transaction_read_only = off'.encode()
-        )
+        connection.execute(f'ALTER ROLE "{scratch.twin}" {setting}'.encode())
     assert provisioned(scratch).statements == 1
     assert ask(scratch, "SHOW default_transaction_read_only") == [("on",)]
 

@@ -136,9 +136,7 @@ class Bestseller(models.Model):
 class CategoryStock(models.Model):
     """A row of the materialized view `shop_category_stock`: as old as its last refresh."""
 
-    category = models.OneToOneField(
-        Category, on_delete=models.DO_NOTHING, primary_key=True, related_name="stock"
-    )
+    category = models.OneToOneField(Category, on_delete=models.DO_NOTHING, primary_key=True, related_name="stock")
     products = models.BigIntegerField()
     pieces = models.BigIntegerField()
     worth = models.DecimalField(max_digits=14, decimal_places=2)

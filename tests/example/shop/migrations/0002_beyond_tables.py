@@ -33,9 +33,7 @@ class Migration(migrations.Migration):
     dependencies = [("shop", "0001_initial")]
 
     operations = [
-        migrations.RunSQL(
-            "CREATE SEQUENCE shop_invoice_number START 1001", "DROP SEQUENCE shop_invoice_number"
-        ),
+        migrations.RunSQL("CREATE SEQUENCE shop_invoice_number START 1001", "DROP SEQUENCE shop_invoice_number"),
         migrations.RunSQL(CACHE_TABLE, "DROP TABLE shop_cache"),
         migrations.RunSQL(BESTSELLER_VIEW, "DROP VIEW shop_bestseller"),
         migrations.RunSQL(CATEGORY_STOCK_VIEW, "DROP MATERIALIZED VIEW shop_category_stock"),
@@ -87,9 +85,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("day", models.DateField(unique=True)),
                 ("orders", models.PositiveIntegerField()),
