@@ -144,7 +144,9 @@ _DISOWN = """DO $$DECLARE r record; BEGIN
         WHERE d.deptype = 'o' AND d.refobjid = '{twin}'::regrole AND i.type NOT IN ('default acl', 'index')
           AND d.dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) LOOP
         IF r.type = 'large object' THEN PERFORM lo_unlink(r.objid);
-        ELSE EXECUTE format('DROP %s IF EXISTS %s CASCADE', r.type, r.identity); END IF; END LOOP; END$$"""
+        -- What went with another has no name any more.
+        ELSIF r.identity <> '' THEN EXECUTE format('DROP %s IF EXISTS %s CASCADE', r.type, r.identity);
+        END IF; END LOOP; END$$"""
 # Foreign keys and triggers are for the site's own sessions. What was dropped or added is found by the fingerprint.
 _TABLES = """SELECT c.oid, c.oid::regclass AS name, 'kept_' || c.oid AS kept FROM pg_class c
     WHERE c.relkind = '{kind}' AND c.relnamespace::regnamespace::text IN ('public', 'reports')"""
