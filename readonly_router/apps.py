@@ -32,12 +32,10 @@ def _tell_refused_commands() -> None:
     Only on the command line: call_command() raises what was raised. `--traceback` shows everything.
     """
     if "django.core.management.base" not in sys.modules:
-        return
-    from django.core.management.base import BaseCommand, CommandError  # noqa: PLC0415 - a web process has no use for it
+        return  # a web process
+    from django.core.management.base import BaseCommand, CommandError  # noqa: PLC0415 - see above
 
     execute = BaseCommand.execute
-    if hasattr(execute, "__wrapped__"):
-        return
 
     @functools.wraps(execute)
     def told(self: Any, *args: Any, **options: Any) -> Any:

@@ -46,7 +46,7 @@ class _ModeScope:
         return cast(F, functools.wraps(function)(decorate(type(self), function)))
 
     def _refuse(self) -> None:
-        raise NotImplementedError
+        """Raise ModeError where the mode cannot be entered."""
 
 
 def _synchronous(scope: type[_ModeScope], function: F) -> F:

@@ -15,9 +15,10 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 SOURCES = "\n".join(path.read_text() for path in (ROOT / "readonly_router").rglob("*.py"))
 
-DJANGOS_OWN = set(
-    ["--help", "--version", "--verbosity", "--settings", "--pythonpath", "--traceback", "--no-color", "--force-color", "--skip-checks"]
-)
+DJANGOS_OWN = {
+    *("--help", "--version", "--verbosity", "--settings", "--pythonpath", "--traceback"),
+    *("--no-color", "--force-color", "--skip-checks"),
+}
 
 
 def options() -> set[str]:

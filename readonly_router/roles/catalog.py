@@ -80,13 +80,17 @@ _LARGE_OBJECTS = """SELECT l.oid, a.actor FROM pg_largeobject_metadata l JOIN ({
     WHERE %(schemas)s::text[] IS NULL AND NOT EXISTS (SELECT FROM aclexplode(l.lomacl) x
         WHERE x.privilege_type = 'SELECT' AND x.grantee IN (0, %(role_oid)s::oid)) ORDER BY 1"""
 
+# Not every role of the server that may create here only because PUBLIC may (before 15): an entry for each would
+# keep it from being dropped.
 _CREATORS = """WITH s AS (SELECT n.* FROM pg_namespace n WHERE {schemas}), c AS (
         SELECT datdba AS oid FROM pg_database WHERE datname = current_database()
         UNION SELECT %(writer_oid)s::oid
         UNION SELECT nspowner FROM s
         UNION SELECT c.relowner FROM pg_class c JOIN s ON s.oid = c.relnamespace
-        UNION SELECT r.oid FROM pg_roles r, s
-              WHERE NOT r.rolsuper AND has_schema_privilege(r.oid, s.oid, 'CREATE'))
+        UNION SELECT r.oid FROM pg_roles r, s, LATERAL (
+            SELECT s.nspowner AS oid UNION SELECT grantee FROM aclexplode(s.nspacl)
+            WHERE privilege_type = 'CREATE' AND grantee <> 0) holder
+          WHERE NOT r.rolsuper AND pg_has_role(r.oid, holder.oid, 'MEMBER'))
     SELECT a.owner AS name, a.actor, coalesce(scope.nspname, '') AS schema, kind.type
     FROM c JOIN ({actors}) a USING (oid)
     CROSS JOIN (SELECT 0::oid AS oid, NULL AS nspname WHERE %(schemas)s::text[] IS NULL
@@ -176,9 +180,8 @@ _DEFAULT_GRANTS = """SELECT a.owner AS name, a.actor, coalesce(n.nspname, '') AS
     FROM pg_default_acl d CROSS JOIN aclexplode(d.defaclacl) x JOIN ({actors}) a ON a.oid = d.defaclrole
     LEFT JOIN pg_namespace n ON n.oid = d.defaclnamespace WHERE x.grantee = %(grantee)s ORDER BY 1, 3, 4"""
 
-_PEERS = (
-    """SELECT rolname FROM pg_roles WHERE NOT rolsuper AND rolname !~ '^pg_' AND rolname <> %(role)s ORDER BY 1"""
-)
+_PEERS = """SELECT rolname FROM pg_roles WHERE NOT rolsuper AND rolname !~ '^pg_' AND rolname <> %(role)s
+    AND has_database_privilege(oid, current_database(), 'CONNECT') ORDER BY 1"""
 
 # What a reader needs; every other privilege is excess.
 _WANTED = {

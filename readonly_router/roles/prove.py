@@ -13,8 +13,8 @@ from .spec import Gap, Power, Proof, Role
 
 # read_only_sql_transaction, insufficient_privilege
 REFUSED = frozenset({"25006", "42501"})
-# What a relation the writer could not read either answers: not populated yet.
-UNPOPULATED = "55000"
+# What nobody could read: a materialized view not populated yet, and a relation dropped since it was listed.
+UNPOPULATED, DROPPED = "55000", "42P01"
 
 _SESSION = """SELECT current_user::text, current_setting('default_transaction_read_only'),
     pg_is_in_recovery(), session_user::text"""
@@ -128,7 +128,7 @@ def _reads(connection: psycopg.Connection[Any], wanted: Role) -> tuple[int, list
         # A privilege says all about a table; views, foreign tables and row-level security must be tried.
         error = None if allowed else "permission denied"
         if allowed and (kind in "vmf" or row_security):
-            error = _read(connection, target)
+            error = _read(connection, target, kind)
         if error is None:
             readable += 1
         elif writer_reads:
@@ -136,11 +136,12 @@ def _reads(connection: psycopg.Connection[Any], wanted: Role) -> tuple[int, list
     return readable, unreadable
 
 
-def _read(connection: psycopg.Connection[Any], target: sql.Identifier) -> str | None:
+def _read(connection: psycopg.Connection[Any], target: sql.Identifier, kind: str) -> str | None:
     try:
         connection.execute(sql.SQL("SELECT FROM {} LIMIT 0").format(target))
     except psycopg.Error as error:
-        return None if error.sqlstate == UNPOPULATED else first_line(error)
+        harmless = {DROPPED} if kind == "f" else {DROPPED, UNPOPULATED}
+        return None if error.sqlstate in harmless else first_line(error)
     return None
 
 
@@ -206,8 +207,8 @@ def _standing_powers(connection: psycopg.Connection[Any], wanted: Role) -> Itera
             statement="ALTER SYSTEM SET max_prepared_transactions = 0 -- and restart",
         )
     for (database,) in connection.execute(_OTHER_DATABASES).fetchall():
-        revoke = sql.SQL("REVOKE CONNECT ON DATABASE {} FROM PUBLIC").format(sql.Identifier(database))
-        yield Power(says=f"connect to database {database}", statement=revoke.as_string(None))
+        statement = f"REVOKE CONNECT ON DATABASE {database} FROM PUBLIC"
+        yield Power(says=f"connect to database {database}", statement=statement)
     for event, name in connection.execute(_EVENT_TRIGGERS).fetchall():
         yield Power(
             says=f"event trigger {name} runs on {event} for the twin too",
@@ -220,7 +221,7 @@ def _standing_powers(connection: psycopg.Connection[Any], wanted: Role) -> Itera
         )
 
 
-_OTHER_DATABASES = """SELECT datname FROM pg_database
+_OTHER_DATABASES = """SELECT quote_ident(datname) FROM pg_database
     WHERE datname <> current_database() AND datallowconn AND has_database_privilege(oid, 'CONNECT') ORDER BY 1"""
 _EVENT_TRIGGERS = "SELECT evtevent, quote_ident(evtname) FROM pg_event_trigger WHERE evtenabled <> 'D' ORDER BY 2"
 _FOREIGN_TABLES = """SELECT format('%I.%I', n.nspname, c.relname) FROM pg_foreign_table f

@@ -29,6 +29,8 @@ def print_nothing(_line: str) -> None:
 
 # How long a run waits for transactions older than the default privileges, and a standby for what was granted.
 WAIT_SECONDS = 30.0
+# How long a dropped role's sessions may take to end.
+END_SECONDS = 10.0
 ROUNDS = 20
 
 
@@ -94,15 +96,19 @@ def provision(target: Target, *, harden: bool = False, tell: Tell = print_nothin
         if state.role is not None and not target.role.rotate:
             _refuse_wrong_password(target)
         count, plan = _converge(target, sessions, tell)
+        settled = replace(target, role=replace(target.role, rotate=False))
         late: tuple[str, ...] = ()
         if count:
             late = wait_for_older_transactions(sessions[Actor.ADMIN], seconds=WAIT_SECONDS, tell=tell)
-            more, plan = _converge(replace(target, role=replace(target.role, rotate=False)), sessions, tell)
+            more, plan = _converge(settled, sessions, tell)
             count += more
         hardening = Plan()
         if harden:
             hardening = _hardening(target, sessions)
             count += apply(sessions, hardening.statements, tell)[0]
+            # Roles that PUBLIC let create hold that by name now, and so have default privileges to set.
+            more, plan = _converge(settled, sessions, tell)
+            count += more
         proof = _proof(target, sessions)
         return Report(target=target, statements=count, plan=plan, proof=proof, late=late, hardening=hardening)
 
@@ -186,7 +192,7 @@ def _end_sessions(admin: psycopg.Connection[Any], role: Role, *, force: bool, te
             )
         tell(f"end {count} sessions of role {role.name}")
         catalog.end_sessions(admin, role)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + END_SECONDS
     while catalog.sessions_of(admin, role):
         if time.monotonic() > deadline:
             raise ProvisioningError(f"Sessions of role '{role.name}' do not end; nothing was revoked.")

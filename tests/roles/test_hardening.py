@@ -178,7 +178,7 @@ def test_another_database_is_left_alone_and_its_closing_statement_told(open_hous
         connection.execute(f"CREATE DATABASE {elsewhere}".encode())
         report = provisioned(open_house, harden=True)
         assert report.proof is not None
-        statement = f'REVOKE CONNECT ON DATABASE "{elsewhere}" FROM PUBLIC'
+        statement = f"REVOKE CONNECT ON DATABASE {elsewhere} FROM PUBLIC"
         assert statement in {power.statement for power in report.proof.powers}
         connection.execute(statement.encode())
         query = "SELECT has_database_privilege(%s, %s, 'CONNECT')"
