@@ -72,6 +72,11 @@ def plan_role(wanted: Role, state: RoleState, *, batch: int = BATCH) -> Plan:
     return Plan(statements=tuple(ordered), gaps=tuple(_gaps(wanted, state)))
 
 
+def undo_defaults(wanted: Role, state: RoleState) -> Iterator[str]:
+    """Yield what would take back the default privileges that are about to be granted."""
+    return (statement.text.as_string(None) for statement in _default_statements(wanted, state, revoke=True))
+
+
 def as_dba(state: RoleState) -> RoleState:
     """Return the state as a superuser would find it: every statement is theirs to run."""
     return replace(
@@ -165,13 +170,13 @@ def _same(name: str, settings: dict[str, str], value: str, writer: str) -> bool:
     return statements.list_values(found, writer) == statements.list_values(value, writer)
 
 
-def _default_statements(wanted: Role, state: RoleState) -> Iterator[Statement]:
+def _default_statements(wanted: Role, state: RoleState, *, revoke: bool = False) -> Iterator[Statement]:
     for creator in state.creators:
         if (actor := creator.actor) is not None:
             for schema, kind in creator.missing:
                 privilege = DEFAULT_PRIVILEGES[kind][1]
                 yield statements.default_privilege(
-                    Step.DEFAULTS, actor, creator.name, schema, kind, privilege, wanted.name
+                    Step.DEFAULTS, actor, creator.name, schema, kind, privilege, wanted.name, revoke=revoke
                 )
 
 

@@ -14,7 +14,7 @@ from ..errors import ProvisioningError
 from . import catalog, logins
 from .apply import Sessions, apply, only_run, wait_for_older_transactions
 from .hardening import plan_hardening, public_powers
-from .plan import as_dba, plan_drop, plan_role, refusals
+from .plan import as_dba, plan_drop, plan_role, refusals, undo_defaults
 from .prove import prove
 from .spec import Actor, Plan, Power, Proof, Role, RoleState
 from .statements import BATCH
@@ -107,6 +107,8 @@ def provision(target: Target, *, harden: bool = False, tell: Tell = print_nothin
             hardening = _hardening(target, sessions)
             count += apply(sessions, hardening.statements, tell)[0]
             # Roles that PUBLIC let create hold that by name now, and so have default privileges to set.
+            state = catalog.inspect(sessions[Actor.ADMIN], target.role)
+            hardening = replace(hardening, undo=(*hardening.undo, *undo_defaults(target.role, state)))
             more, plan = _converge(settled, sessions, tell)
             count += more
         proof = _proof(target, sessions)
