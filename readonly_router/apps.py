@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
-import sys
 from typing import Any
 
 from django.apps import AppConfig
+from django.core.management.base import BaseCommand, CommandError
 
-from . import conf, connections, mode
+from . import connections, mode
 from .errors import ReadOnlyRouterError
 
 
@@ -20,7 +20,6 @@ class ReadOnlyRouterConfig(AppConfig):
 
     def ready(self) -> None:
         mode.process()
-        conf.twins()
         connections.install()
         _tell_refused_commands()
 
@@ -31,10 +30,6 @@ def _tell_refused_commands() -> None:
     Django prints a line for CommandError alone, and some of its commands (flush) hide their cause in one.
     Only on the command line: call_command() raises what was raised. `--traceback` shows everything.
     """
-    if "django.core.management.base" not in sys.modules:
-        return  # a web process
-    from django.core.management.base import BaseCommand, CommandError  # noqa: PLC0415 - see above
-
     execute = BaseCommand.execute
 
     @functools.wraps(execute)
@@ -43,14 +38,21 @@ def _tell_refused_commands() -> None:
             return execute(self, *args, **options)
         except Exception as error:
             if self._called_from_command_line and (refusal := _refusal_in(error)):
-                raise CommandError(str(refusal)) from error
+                status = error.returncode if isinstance(error, CommandError) else 1
+                raise CommandError(_told(refusal, error), returncode=status) from error
             raise
 
     BaseCommand.execute = told  # type: ignore[method-assign]
 
 
-def _refusal_in(error: BaseException | None) -> ReadOnlyRouterError | None:
-    """Return our error that an error is, or was raised from or because of."""
-    while error is not None and not isinstance(error, ReadOnlyRouterError):
-        error = error.__cause__ or error.__context__
-    return error
+def _refusal_in(error: BaseException) -> ReadOnlyRouterError | None:
+    """Return our error that an error is, was raised from or, but for a command's own words, because of."""
+    found: BaseException | None = error
+    while found is not None and not isinstance(found, ReadOnlyRouterError):
+        found = found.__cause__ or (None if isinstance(found, CommandError) else found.__context__)
+    return found
+
+
+def _told(refusal: ReadOnlyRouterError, error: Exception) -> str:
+    said = "" if error is refusal else f" ({str(error).strip().splitlines()[0]})"
+    return f"{refusal}{said}"

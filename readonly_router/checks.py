@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from django.apps import apps
-from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.core.checks import Warning as CheckWarning
 from django.db import connections, router
@@ -32,7 +31,7 @@ def check_settings(**_: Any) -> list[CheckMessage]:
     messages = [*_check_installed(), *_check_routers()]
     for writer, twin in pairs.items():
         messages += _check_pair(writer, twin)
-    return messages
+    return [*messages, *_check_unpaired(pairs)]
 
 
 @register(Tags.database)
@@ -43,10 +42,21 @@ def check_twins(*, databases: Iterable[str] | None = None, **_: Any) -> list[Che
     """
     asked = set(databases or ())
     messages: list[CheckMessage] = []
+    if check_settings():
+        return messages  # to be mended first
     for writer, twin in conf.twins().items():
-        if asked & {writer, twin} and not list(_check_pair(writer, twin)):
+        if asked & {writer, twin}:
             messages += _check_role(writer, twin)
     return messages
+
+
+def _check_unpaired(pairs: dict[str, str]) -> Iterator[CheckMessage]:
+    for alias in sorted({*connections.settings} - {*pairs, *pairs.values()}):
+        yield _warning(
+            13,
+            f"DATABASES['{alias}'] is in no pair, so it stays writable in read-only mode.",
+            "Pair it in READONLY_ROUTER_PAIRS, or silence this check if it is meant.",
+        )
 
 
 def _check_installed() -> Iterator[CheckMessage]:
@@ -55,11 +65,12 @@ def _check_installed() -> Iterator[CheckMessage]:
 
 
 def _check_routers() -> Iterator[CheckMessage]:
-    paths = [path if isinstance(path, str) else _path(type(path)) for path in settings.DATABASE_ROUTERS]
-    if ROUTER not in paths:
+    found = [_path(type(other)) for other in router.routers]
+    ours = [index for index, other in enumerate(router.routers) if _is_ours(other)]
+    if not ours:
         yield _error(3, "DATABASE_ROUTERS lacks the read-only router.", f"Put '{ROUTER}' first in it.")
         return
-    for path, other in zip(paths[: paths.index(ROUTER)], router.routers, strict=False):
+    for path, other in zip(found[: ours[0]], router.routers, strict=False):
         if _answers_for_everything(other) or hasattr(other, "allow_migrate"):
             yield _error(
                 4,
@@ -150,16 +161,16 @@ def _check_role(writer: str, twin: str) -> Iterator[CheckMessage]:
     from .roles.spec import Role  # noqa: PLC0415 - see above
 
     entry = connections.settings[twin]
+    role = Role(name=entry["USER"], writer=connections.settings[writer]["USER"], database=entry["NAME"])
     try:
-        connection = logins.connect(f"'{twin}'", logins.parameters(entry, twin))
+        with logins.connect(f"'{twin}'", logins.parameters(entry, twin)) as connection:
+            pooled = logins.through_pooler(connection)
+            unreadable, landed = audit(connection, role)
     except Exception as error:  # noqa: BLE001 - whatever keeps the twin from its server is what is told
         yield _check_login_failure(twin, entry, str(error))
         return
-    with connection:
-        if entry["OPTIONS"].get("options") and logins.through_pooler(connection):
-            yield _pooler_options(twin)
-        role = Role(name=entry["USER"], writer=connections.settings[writer]["USER"], database=entry["NAME"])
-        unreadable, landed = audit(connection, role)
+    if entry["OPTIONS"].get("options") and pooled:
+        yield _pooler_options(twin)
     if landed:
         yield _warning(
             21, f"The twin '{twin}' can write: {_some([power.says for power in landed])}.", f"{PROVISION}."
@@ -189,6 +200,11 @@ def _pooler_options(twin: str) -> CheckMessage:
 def _some(lines: Sequence[str]) -> str:
     more = f" and {len(lines) - 3} more" if len(lines) > 3 else ""
     return "; ".join(lines[:3]) + more
+
+
+def _is_ours(other: Any) -> bool:
+    # By name, since importing the router imports models, too early where settings.py imports this package.
+    return any(_path(kind) == ROUTER for kind in type(other).__mro__)
 
 
 def _path(kind: type) -> str:

@@ -43,7 +43,7 @@ def process_mode(environ: Mapping[str, str] | None = None) -> ProcessMode:
     except KeyError:
         raise ConfigurationError(
             f"{ENVIRONMENT_VARIABLE}={value!r} is not understood; use 1, true, yes or on (read-only), "
-            "locked (read-only, no writer login in the process), or 0, false, no, off or nothing (follow)."
+            "locked (read-only, no writer login in the process), or 0, false, no, off or nothing (not read-only)."
         ) from None
 
 
@@ -55,6 +55,8 @@ def twins() -> dict[str, str]:
         raise ConfigurationError(
             "READONLY_ROUTER_PAIRS must map writer aliases to twin aliases, as in {'default': 'readonly'}."
         )
+    if not pairs:
+        raise ConfigurationError("READONLY_ROUTER_PAIRS is empty, so no database would be read-only; name a pair.")
     if len({*pairs, *pairs.values()}) != 2 * len(pairs):
         raise ConfigurationError(
             "READONLY_ROUTER_PAIRS names an alias twice; each writer needs a twin of its own."

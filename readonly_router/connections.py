@@ -33,7 +33,11 @@ class PairedConnectionHandler(ConnectionHandler):
     """
 
     def __getitem__(self, alias: str) -> BaseDatabaseWrapper:
-        return super().__getitem__(resolve(alias))
+        resolved = resolve(alias)
+        try:
+            return getattr(self._connections, resolved)  # type: ignore[attr-defined, no-any-return]
+        except AttributeError:
+            return super().__getitem__(resolved)
 
     def own(self, alias: str) -> BaseDatabaseWrapper | None:
         """Return the alias's own connection where this thread has one already."""
@@ -44,12 +48,10 @@ class PairedConnectionHandler(ConnectionHandler):
         return super().__getitem__(alias)
 
     def all(self, initialized_only: bool = False) -> list[BaseDatabaseWrapper]:
-        """Return the real connections: closing them through their aliases would leak the writer's."""
-        return [
-            self.real(alias)
-            for alias in self
-            if not initialized_only or hasattr(self._connections, alias)  # type: ignore[attr-defined]
-        ]
+        """Return the connections: for housekeeping (those initialized) the real ones, so that none leaks."""
+        if initialized_only:
+            return [wrapper for alias in self if (wrapper := self.own(alias)) is not None]
+        return list({id(wrapper): wrapper for wrapper in map(self.__getitem__, self)}.values())
 
     def create_connection(self, alias: str) -> BaseDatabaseWrapper:
         """Create the alias's wrapper, a member of a pair where it is in one."""
@@ -58,7 +60,27 @@ class PairedConnectionHandler(ConnectionHandler):
         wrapper: BaseDatabaseWrapper = super().create_connection(alias)
         if alias in conf.writers() or alias in conf.twins():
             wrapper.__class__ = _paired(cast(Any, type(wrapper)), twin=alias in conf.writers())
+            if alias in conf.writers():
+                wrapper.alias = TwinAlias(alias)
         return wrapper
+
+
+class TwinAlias(str):
+    """A twin's alias on its wrapper: in read-only mode it equals its writer's too.
+
+    Django compares a subquery's alias with the connection's and refuses to mix databases; a query that mixes
+    `.using("default")` with routed models stays on one connection, and so must pass. Hashes as itself.
+    """
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return str.__eq__(self, other) is True or (other == conf.writers().get(str(self)) and mode.is_read_only())
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = str.__hash__
 
 
 def install() -> None:
@@ -78,12 +100,10 @@ def resolve(alias: str) -> str:
     A transaction opened through a writer's alias keeps its connection to its end, whatever the mode does
     meanwhile; only an explicit `writable()` leaves it, for a transaction of its own on the writer.
     """
-    twin = conf.twins().get(alias)
-    if twin is None:
-        return alias
     if mode.is_read_only():
-        return alias if _holds(alias) else twin
-    if mode.scope() is not mode.Scope.WRITABLE and _holds(twin):
+        twin = conf.twins().get(alias)
+        return alias if twin is None or _holds(alias) else twin
+    if _held.wrappers and mode.scope() is None and (twin := conf.twins().get(alias)) and _holds(twin):
         return twin
     return alias
 
@@ -119,12 +139,16 @@ class PairMember(_Wrapper):
     """What a wrapper of a pair adds to Django's: typed refusals, and knowing its open transaction."""
 
     is_twin = False
+    engine_make_cursor: Any
 
     @cached_property
     def wrap_database_errors(self) -> DatabaseErrorWrapper:
         return RefusalTranslator(self)
 
     def make_cursor(self, cursor: Any) -> Any:
+        # Built at once where the engine does not make its own: this runs for every query.
+        if type(self).engine_make_cursor is BaseDatabaseWrapper.make_cursor:
+            return TranslatingCursor(cursor, self)
         return _translating(super().make_cursor(cursor))
 
     def make_debug_cursor(self, cursor: Any) -> Any:
@@ -159,12 +183,19 @@ class Writer(PairMember):
         self._refuse_in_read_only_mode()
         return super().get_new_connection(conn_params)
 
-    def _cursor(self, name: str | None = None) -> Any:
-        self._refuse_in_read_only_mode()
-        return super()._cursor(name)  # type: ignore[misc]
+    def create_cursor(self, name: str | None = None) -> Any:
+        if mode.is_read_only():
+            self._refuse_in_read_only_mode()
+        return super().create_cursor(name)
+
+    def set_autocommit(self, autocommit: bool, *args: Any, **kwargs: Any) -> None:
+        if not autocommit:
+            self._refuse_in_read_only_mode()
+        super().set_autocommit(autocommit, *args, **kwargs)
 
     def _refuse_in_read_only_mode(self) -> None:
-        if mode.is_read_only() and not self.holds_alias():
+        # A scope is entered outside the writer's transactions; one that is open all the same is another thread's.
+        if mode.is_read_only() and (mode.scope() is mode.Scope.READ_ONLY or not self.holds_alias()):
             raise ReadOnlyError.of(
                 f"The writer's own connection '{self.alias}' is closed in read-only mode; "
                 f"ask django.db.connections anew. {_reason(self)}",
@@ -182,9 +213,24 @@ class Twin(PairMember):
         # In normal mode somebody asked for the twin by its own name: that does not move the writer's alias.
         return mode.is_read_only() and super()._may_hold()
 
+    def connect(self) -> None:
+        try:
+            super().connect()
+        except ConfigurationError:
+            # Or the next use would find it connected.
+            self.close()
+            raise
+
+    def close_if_unusable_or_obsolete(self) -> None:
+        """Also drop a session that a request left writable: what it made there would meet the next one."""
+        super().close_if_unusable_or_obsolete()
+        if self.connection is not None and not self.in_atomic_block and not _starts_read_only(self.connection):
+            self.close()
+
     def _configure_connection(self, connection: Any) -> bool:
         # Also called by psycopg's pool for each connection it opens.
         configured = bool(super()._configure_connection(connection))  # type: ignore[misc]
+        _refuse_writers_login(connection, self.alias)
         return _start_read_only(connection) or configured
 
 
@@ -194,7 +240,9 @@ class RefusalTranslator(DatabaseErrorWrapper):
     wrapper: PairMember
 
     def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:
-        if exc_type is not None and is_refusal(exc_value, on_twin=self.wrapper.is_twin):
+        if exc_type is None:
+            return
+        if is_refusal(exc_value, on_twin=self.wrapper.is_twin):
             raise refusal(exc_value, alias=self.wrapper.alias, reason=_reason(self.wrapper)).with_traceback(
                 traceback
             ) from exc_value
@@ -211,7 +259,7 @@ def _reason(wrapper: PairMember) -> str:
     return "The server or the role is read-only (default_transaction_read_only, or a standby); ask its operator."
 
 
-class _TranslatingCursor:
+class _Translating:
     """The two psycopg methods that raise past Django's wrapping of cursor methods: while they are consumed."""
 
     cursor: Any
@@ -228,6 +276,10 @@ class _TranslatingCursor:
             yield from self.cursor.stream(*args, **kwargs)
 
 
+class TranslatingCursor(_Translating, CursorWrapper):
+    """Django's cursor wrapper with them."""
+
+
 def _translating(cursor: CursorWrapper) -> CursorWrapper:
     cursor.__class__ = _cursor_class(cast(Any, type(cursor)))
     return cursor
@@ -235,17 +287,41 @@ def _translating(cursor: CursorWrapper) -> CursorWrapper:
 
 @lru_cache
 def _cursor_class(base: Any) -> type[CursorWrapper]:
-    return type(base.__name__, (_TranslatingCursor, base), {"__module__": __name__})
+    return type(base.__name__, (_Translating, base), {"__module__": __name__})
 
 
-def _start_read_only(connection: Any) -> bool:
-    """Make the session read-only where its role did not already; tell whether a statement was sent.
+def _starts_read_only(connection: Any) -> bool:
+    """Tell whether the session's transactions start read-only; PostgreSQL 14+ reports both parameters unasked.
 
-    PostgreSQL 14+ reports both parameters at connect, so the usual case costs no round trip:
     https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-ASYNC
     """
     reported = connection.info.parameter_status
-    if "on" in (reported("default_transaction_read_only"), reported("in_hot_standby")):
+    return "on" in (reported("default_transaction_read_only"), reported("in_hot_standby"))
+
+
+def _refuse_writers_login(connection: Any, twin: str) -> None:
+    """Raise ConfigurationError where libpq's user is the writer's: services and PGUSER may lead there too."""
+    writer = conf.writers().get(twin)
+    if (
+        writer is None
+        or mode.process() is ProcessMode.LOCKED
+        or connection.info.parameter_status("in_hot_standby") == "on"
+    ):
+        return
+    entry = connections.settings[writer]
+    if connection.info.user == (entry["USER"] or entry["OPTIONS"].get("user")):
+        raise ConfigurationError(_IS_THE_WRITER.format(twin=twin, writer=writer))
+
+
+_IS_THE_WRITER = (
+    "DATABASES['{twin}'] logs in as the writer '{writer}' itself, so nothing would refuse a write; "
+    "give it a USER of its own and run manage.py create_readonly_role."
+)
+
+
+def _start_read_only(connection: Any) -> bool:
+    """Make the session read-only where its role did not already; tell whether a statement was sent."""
+    if _starts_read_only(connection):
         return False
     # One statement, that sets nothing in the session of another role: a pooler may log everybody in as one user.
     row = connection.execute(
@@ -278,10 +354,7 @@ def _refuse_unsafe_twin(twin: str, handler: ConnectionHandler) -> None:
             "use django.db.backends.postgresql and install psycopg."
         )
     if mode.process() is not ProcessMode.LOCKED and same_login(entries[twin], entries[writer]):
-        raise ConfigurationError(
-            f"DATABASES['{twin}'] logs in as the writer '{writer}' itself, so nothing would refuse a write; "
-            "give it a USER of its own and run manage.py create_readonly_role."
-        )
+        raise ConfigurationError(_IS_THE_WRITER.format(twin=twin, writer=writer))
 
 
 @lru_cache
@@ -295,4 +368,5 @@ def _driver(engine: str) -> str:
 def _paired(base: Any, *, twin: bool) -> type[BaseDatabaseWrapper]:
     """Return the wrapper class of the engine as a member of a pair; one class per engine and side."""
     member = Twin if twin else Writer
-    return type(member.__name__, (member, base), {"__module__": __name__})
+    attributes = {"__module__": __name__, "engine_make_cursor": base.make_cursor}
+    return type(member.__name__, (member, base), attributes)

@@ -61,8 +61,15 @@ def parse_url(environ: Mapping[str, str], variable: str, **options: Any) -> Sett
 
 
 def same_login(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Tell whether two DATABASES entries log in as the same role of the same server."""
-    return all(str(one.get(key) or "") == str(other.get(key) or "") for key in ("USER", "HOST", "PORT", "NAME"))
+    """Tell whether two DATABASES entries log in as the same role.
+
+    By the role's name alone: one server may be spelt in many ways. Where no name is given, by all there is.
+    """
+    users = [str(entry.get("USER") or (entry.get("OPTIONS") or {}).get("user") or "") for entry in (one, other)]
+    if any(users):
+        return users[0] == users[1]
+    keys = ("HOST", "PORT", "NAME", "OPTIONS")
+    return all(str(one.get(key) or "") == str(other.get(key) or "") for key in keys)
 
 
 def _twin_settings(environ: Mapping[str, str], options: Mapping[str, Any]) -> Settings:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import Enum
 
@@ -30,24 +30,27 @@ class Status:
     locked: bool = False
 
 
-# `default` is the alias of a status nothing decided: follow the switch, writable while there is none.
-_scope: ContextVar[Scope | None] = ContextVar("readonly_router_scope", default=None)
+# The scopes of this context, innermost last: a value, so that contexts that share an object share no state.
+_scopes: ContextVar[tuple[Scope, ...]] = ContextVar("readonly_router_scopes", default=())
 _process: ProcessMode | None = None
+# What the process alone says, kept at hand for every look-up of a connection.
+_process_is_read_only: bool | None = None
 
 
 def scope() -> Scope | None:
     """Return the innermost scope of this context."""
-    return _scope.get()
+    scopes = _scopes.get()
+    return scopes[-1] if scopes else None
 
 
-def enter_scope(wanted: Scope) -> Token[Scope | None]:
-    """Set the scope of this context; hand the token to `leave_scope`."""
-    return _scope.set(wanted)
+def enter_scope(wanted: Scope) -> None:
+    """Add a scope to this context."""
+    _scopes.set((*_scopes.get(), wanted))
 
 
-def leave_scope(token: Token[Scope | None]) -> None:
-    """Restore the scope that `enter_scope` replaced."""
-    _scope.reset(token)
+def leave_scope() -> None:
+    """Take the innermost scope away again."""
+    _scopes.set(_scopes.get()[:-1])
 
 
 def process() -> ProcessMode:
@@ -60,24 +63,23 @@ def process() -> ProcessMode:
 
 def set_process(wanted: ProcessMode | None) -> None:
     """Set the process's mode; None reads the environment again."""
-    global _process  # noqa: PLW0603 - the process's mode is global by nature
-    _process = wanted
+    global _process, _process_is_read_only
+    _process, _process_is_read_only = wanted, None
 
 
 def is_read_only() -> bool:
     """Tell whether the default alias leads to the twin here and now."""
-    asked = _scope.get()
-    if asked is not None:
-        return asked is Scope.READ_ONLY
-    return (_process or process()) in _READ_ONLY
-
-
-_READ_ONLY = frozenset({ProcessMode.READ_ONLY, ProcessMode.LOCKED})
+    global _process_is_read_only  # noqa: PLW0603 - see above
+    if scopes := _scopes.get():
+        return scopes[-1] is Scope.READ_ONLY
+    if _process_is_read_only is None:
+        _process_is_read_only = process() in {ProcessMode.READ_ONLY, ProcessMode.LOCKED}
+    return _process_is_read_only
 
 
 def get_status() -> Status:
     """Return the mode with its source and reason; asks no database."""
-    asked, owner = _scope.get(), process()
+    asked, owner = scope(), process()
     locked = owner is ProcessMode.LOCKED
     if asked is Scope.WRITABLE:
         return Status(read_only=False, source="scope")
@@ -85,7 +87,12 @@ def get_status() -> Status:
         return Status(read_only=True, source="scope", reason=_REASONS["scope"], locked=locked)
     if owner is ProcessMode.FOLLOW:
         return Status(read_only=False, source="default")
-    return Status(read_only=owner in _READ_ONLY, source="process", reason=_REASONS.get(owner, ""), locked=locked)
+    return Status(
+        read_only=owner is not ProcessMode.WRITABLE,
+        source="process",
+        reason=_REASONS.get(owner, ""),
+        locked=locked,
+    )
 
 
 _REASONS: dict[str | ProcessMode, str] = {

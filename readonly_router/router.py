@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db import DEFAULT_DB_ALIAS, router
-from django.db.models import Model
 
 from . import conf, mode
 from .connections import install, resolve
+
+if TYPE_CHECKING:
+    from django.db.models import Model
 
 
 class ReadOnlyRouter:
@@ -44,13 +46,17 @@ class ReadOnlyRouter:
 
     def _route(self, action: str, model: type[Model], hints: dict[str, Any]) -> str | None:
         instance = hints.get("instance")
+        if instance is None and not mode.is_read_only():
+            return None
         remembered = instance._state.db if instance is not None else None
-        if not mode.is_read_only() and remembered not in conf.writers():
+        if remembered not in conf.writers() and not mode.is_read_only():
             return None
         chosen = self._others(action, model, hints) or remembered or DEFAULT_DB_ALIAS
-        return resolve(_writer(chosen) or chosen)
+        return resolve(conf.writers().get(chosen, chosen))
 
     def _others(self, action: str, model: type[Model], hints: dict[str, Any]) -> str | None:
+        if len(router.routers) == 1:
+            return None
         others = (other for other in router.routers if not isinstance(other, ReadOnlyRouter))
         answers = (getattr(other, action)(model, **hints) for other in others if hasattr(other, action))
         return next(filter(None, answers), None)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from contextvars import Token
 from types import TracebackType
 from typing import Any, TypeVar, cast
+
+from asgiref.sync import iscoroutinefunction
 
 from . import mode
 from .conf import ProcessMode
@@ -23,26 +24,28 @@ class _ModeScope:
 
     wanted: Scope
 
-    def __init__(self) -> None:
-        self._tokens: list[Token[Scope | None]] = []
-
     def __enter__(self) -> None:
         self._refuse()
-        self._tokens.append(mode.enter_scope(self.wanted))
+        mode.enter_scope(self.wanted)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        mode.leave_scope(self._tokens.pop())
+        mode.leave_scope()
 
     def __call__(self, function: F) -> F:
+        if inspect.isclass(function):
+            raise TypeError(
+                f"{type(self).__name__}() cannot decorate the class {function.__qualname__}; decorate its methods."
+            )
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
             # Between its yields a generator would leave its mode to the code that consumes it.
             raise TypeError(
                 f"{type(self).__name__}() cannot decorate the generator {function.__qualname__}; "
                 "decorate or wrap the code that consumes it."
             )
-        decorate = _asynchronous if inspect.iscoroutinefunction(function) else _synchronous
+        # asgiref's: Django marks async class-based views for it, which Python knows only from 3.12 on.
+        decorate = _asynchronous if iscoroutinefunction(function) else _synchronous
         return cast(F, functools.wraps(function)(decorate(type(self), function)))
 
     def _refuse(self) -> None:
@@ -52,9 +55,16 @@ class _ModeScope:
 def _synchronous(scope: type[_ModeScope], function: F) -> F:
     def scoped(*args: Any, **kwargs: Any) -> Any:
         with scope():
-            return function(*args, **kwargs)
+            result = function(*args, **kwargs)
+        # A plain function may return what does its work later: a coroutine is awaited inside the scope too.
+        return _awaited(scope, result) if inspect.isawaitable(result) else result
 
     return cast(F, scoped)
+
+
+async def _awaited(scope: type[_ModeScope], result: Any) -> Any:
+    with scope():
+        return await result
 
 
 def _asynchronous(scope: type[_ModeScope], function: F) -> F:
@@ -85,7 +95,8 @@ class read_only(_ModeScope):  # noqa: N801 - a verb, used as `with read_only():`
 class writable(_ModeScope):  # noqa: N801 - a verb, used as `with writable():`
     """Send the queries of this block (or decorated function) where they go in normal mode: to the writer.
 
-    Inside a transaction of the twin it opens its own on the writer. Raises ModeError when the process is locked.
+    Inside a transaction of the twin they are no part of it: on the writer autocommit holds until you open
+    `atomic()` there. Raises ModeError when the process is locked.
     """
 
     wanted = Scope.WRITABLE

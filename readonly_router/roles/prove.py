@@ -16,8 +16,7 @@ REFUSED = frozenset({"25006", "42501"})
 # What nobody could read: a materialized view not populated yet, and a relation dropped since it was listed.
 UNPOPULATED, DROPPED = "55000", "42P01"
 
-_SESSION = """SELECT current_user::text, current_setting('default_transaction_read_only'),
-    pg_is_in_recovery(), session_user::text"""
+_SESSION = "SELECT current_setting('default_transaction_read_only'), pg_is_in_recovery()"
 
 # As the twin: effective privileges, so memberships and PUBLIC count.
 _READABLE = """SELECT n.nspname, c.relname, c.relkind::text,
@@ -47,15 +46,14 @@ _WRITABLE = """SELECT format('%%I.%%I', n.nspname, c.relname), p.privilege
 
 # One ordinary table with a plain column, one sequence, one materialized view to try writes on.
 _SAMPLE = """SELECT n.nspname, c.relname, a.attname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-     AND a.attidentity = '' AND a.attgenerated = ''
+    JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
     WHERE c.relkind = ANY (%(kinds)s::text[]) AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
       AND (%(schemas)s::text[] IS NULL OR n.nspname = ANY(%(schemas)s::text[]))
     ORDER BY c.oid LIMIT 1"""
 
 _TABLE_PROBES = (
-    "INSERT INTO {table} ({column}) SELECT {column} FROM {table} WHERE false",
-    "UPDATE {table} SET {column} = {column} WHERE false",
+    "INSERT INTO {table} ({column}) OVERRIDING SYSTEM VALUE SELECT {column} FROM {table} WHERE false",
+    "UPDATE {table} SET {column} = DEFAULT WHERE false",
     "DELETE FROM {table} WHERE false",
     "WITH gone AS (DELETE FROM {table} WHERE false RETURNING 1) SELECT count(*) FROM gone",
     "DO $$ BEGIN EXECUTE 'DELETE FROM ' || {literal} || ' WHERE false'; END $$",
@@ -81,6 +79,9 @@ _ROLE_PROBES = (
 
 def prove(connection: psycopg.Connection[Any], wanted: Role, powers: Iterable[Power]) -> Proof:
     """Return what a session of the twin shows; every probe is rolled back, and none waits long for a lock."""
+    if strange := tuple(_other_login(connection, wanted)):
+        # Not the twin: its probes could land, and would lock what they are tried on.
+        return Proof(readable=0, unreadable=(), refused=0, landed=strange, powers=())
     readable, unreadable = _reads(connection, wanted)
     landed = [*_session_powers(connection, wanted), *_privileges(connection)]
     refused = 0
@@ -105,13 +106,18 @@ def prove(connection: psycopg.Connection[Any], wanted: Role, powers: Iterable[Po
 def audit(connection: psycopg.Connection[Any], wanted: Role) -> tuple[tuple[Gap, ...], tuple[Power, ...]]:
     """Return what the twin cannot read and what it can write by privilege; tries no write."""
     _, unreadable = _reads(connection, wanted)
-    return tuple(unreadable), (*_session_powers(connection, wanted), *_privileges(connection))
+    powers = *_other_login(connection, wanted), *_session_powers(connection, wanted), *_privileges(connection)
+    return tuple(unreadable), powers
+
+
+def _other_login(connection: psycopg.Connection[Any], wanted: Role) -> Iterator[Power]:
+    user, session = _one(connection, "SELECT current_user::text, session_user::text")
+    if user != wanted.name or session != wanted.name:
+        yield Power(says=f"the twin's login is role '{session}' acting as '{user}', not '{wanted.name}'")
 
 
 def _session_powers(connection: psycopg.Connection[Any], wanted: Role) -> Iterator[Power]:
-    user, read_only, standby, session = _one(connection, _SESSION)
-    if user != wanted.name or session != wanted.name:
-        yield Power(says=f"the twin's login is role '{session}' acting as '{user}', not '{wanted.name}'")
+    read_only, standby = _one(connection, _SESSION)
     if read_only != "on" and not standby:
         yield Power(
             says="the twin's sessions do not start read-only",
@@ -201,6 +207,8 @@ def _standing_powers(connection: psycopg.Connection[Any], wanted: Role) -> Itera
         says="switch its own default_transaction_read_only off; its grants still refuse writes to your data"
     )
     yield Power(says="NOTIFY, and ALTER ROLE on itself (password, settings)")
+    yield Power(says="DROP OWNED BY itself, which ends its default privileges: run this command again")
+    yield Power(says="ALTER DEFAULT PRIVILEGES for objects of its own")
     if int(_one(connection, "SHOW max_prepared_transactions")[0]) > 0:
         yield Power(
             says="PREPARE TRANSACTION, which holds locks past its session",
@@ -216,7 +224,7 @@ def _standing_powers(connection: psycopg.Connection[Any], wanted: Role) -> Itera
         )
     for (table,) in connection.execute(_FOREIGN_TABLES).fetchall():
         yield Power(
-            says=f"reading foreign table {table} runs a read-write transaction on its server",
+            says=f"foreign table {table}, and views over it, do on their server whatever reading them does there",
             statement=f"REVOKE SELECT ON {table} FROM {role}",  # noqa: S608 - shown, not run
         )
 
@@ -226,8 +234,7 @@ _OTHER_DATABASES = """SELECT quote_ident(datname) FROM pg_database
 _EVENT_TRIGGERS = "SELECT evtevent, quote_ident(evtname) FROM pg_event_trigger WHERE evtenabled <> 'D' ORDER BY 2"
 _FOREIGN_TABLES = """SELECT format('%I.%I', n.nspname, c.relname) FROM pg_foreign_table f
     JOIN pg_class c ON c.oid = f.ftrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE has_table_privilege(c.oid, 'SELECT') AND EXISTS (SELECT FROM pg_user_mappings u
-        WHERE u.srvid = f.ftserver AND u.usename IN ('public', current_user)) ORDER BY 1"""
+    WHERE has_table_privilege(c.oid, 'SELECT') ORDER BY 1"""
 
 
 def _parameters(wanted: Role) -> dict[str, Any]:

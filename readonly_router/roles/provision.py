@@ -11,14 +11,15 @@ from typing import Any
 import psycopg
 
 from ..errors import ProvisioningError
-from . import catalog, logins
+from . import acl, catalog, logins
 from .apply import Sessions, apply, only_run, wait_for_older_transactions
 from .hardening import plan_hardening, public_powers
-from .plan import as_dba, plan_drop, plan_role, refusals, undo_defaults
+from .likeness import differences
+from .plan import as_dba, plan_role, refusals, undo_defaults
 from .prove import prove
-from .spec import Actor, Plan, Power, Proof, Role, RoleState
+from .spec import Actor, Plan, Power, Proof, RoleState
 from .statements import BATCH
-from .targets import Target, target_for
+from .targets import Target, sessions_of, target_for
 
 Tell = Callable[[str], None]
 
@@ -29,8 +30,6 @@ def print_nothing(_line: str) -> None:
 
 # How long a run waits for transactions older than the default privileges, and a standby for what was granted.
 WAIT_SECONDS = 30.0
-# How long a dropped role's sessions may take to end.
-END_SECONDS = 10.0
 ROUNDS = 20
 
 
@@ -47,7 +46,8 @@ class Report:
 
     @property
     def holds(self) -> bool:
-        return self.proof is not None and self.proof.holds and not self.late
+        kept = any(gap.writes for gap in self.plan.gaps)
+        return self.proof is not None and self.proof.holds and not self.late and not kept
 
 
 # -- reading: what would be done, and whether all is well
@@ -55,13 +55,13 @@ class Report:
 
 def preview(target: Target, *, harden: bool = False, dba: bool = False) -> tuple[RoleState, Plan, Plan]:
     """Return the state, the plan and the hardening's plan; changes nothing. Raises what would be refused."""
-    with _sessions(target) as sessions:
+    with sessions_of(target) as sessions:
         return _preview(target, sessions, harden=harden, dba=dba)
 
 
 def check(target: Target) -> Report:
     """Return the drift as a report whose plan is what a run would do; changes nothing."""
-    with _sessions(target) as sessions:
+    with sessions_of(target) as sessions:
         state, plan, _ = _preview(target, sessions)
         proof = _proof(target, sessions) if state.role is not None else None
         return Report(target=target, statements=0, plan=plan, proof=proof)
@@ -80,10 +80,12 @@ def _preview(
 
 def _hardening(target: Target, sessions: Sessions, *, dba: bool = False) -> Plan:
     admin, role = sessions[Actor.ADMIN], target.role
-    public = catalog.public_grants(admin, role)
+    public = acl.public_grants(admin, role)
+    defaults = acl.default_grants(admin, role, public=True)
     if dba:
         public = tuple(replace(grant, actor=Actor.ADMIN) for grant in public)
-    return plan_hardening(public, catalog.default_grants(admin, role, public=True))
+        defaults = tuple(replace(grant, actor=Actor.ADMIN) for grant in defaults)
+    return plan_hardening(public, defaults)
 
 
 # -- acting
@@ -91,9 +93,9 @@ def _hardening(target: Target, sessions: Sessions, *, dba: bool = False) -> Plan
 
 def provision(target: Target, *, harden: bool = False, tell: Tell = print_nothing) -> Report:
     """Make the role what is wanted, then log in as it and prove it. Running it again changes nothing."""
-    with _sessions(target) as sessions, only_run(sessions[Actor.ADMIN], target.role):
+    with sessions_of(target) as sessions, only_run(sessions[Actor.ADMIN], target.role):
         state, plan, _ = _preview(target, sessions)
-        if state.role is not None and not target.role.rotate:
+        if state.role is not None and state.role.canlogin and not target.role.rotate:
             _refuse_wrong_password(target)
         count, plan = _converge(target, sessions, tell)
         settled = replace(target, role=replace(target.role, rotate=False))
@@ -105,7 +107,10 @@ def provision(target: Target, *, harden: bool = False, tell: Tell = print_nothin
         hardening = Plan()
         if harden:
             hardening = _hardening(target, sessions)
-            count += apply(sessions, hardening.statements, tell)[0]
+            ran, stale = apply(sessions, hardening.statements, tell)
+            if stale:
+                raise ProvisioningError("Functions were dropped while they were hardened; run this again.")
+            count += ran
             # Roles that PUBLIC let create hold that by name now, and so have default privileges to set.
             state = catalog.inspect(sessions[Actor.ADMIN], target.role)
             hardening = replace(hardening, undo=(*hardening.undo, *undo_defaults(target.role, state)))
@@ -136,7 +141,6 @@ def _with_twin(target: Target, sessions: Sessions, plan: Plan) -> Iterator[Sessi
         yield sessions
         return
     with logins.session(f"the twin '{target.twin_alias}'", target.twin_on_primary) as twin:
-        twin.execute("SET default_transaction_read_only = off")
         yield {**sessions, Actor.TWIN: twin}
 
 
@@ -144,95 +148,28 @@ def _refuse_wrong_password(target: Target) -> None:
     try:
         logins.connect(f"the twin '{target.twin_alias}'", target.twin_on_primary).close()
     except ProvisioningError as error:
+        if "permission denied for database" in str(error):
+            return  # CONNECT is among what is granted
         raise ProvisioningError(
             f"{error} Role '{target.role.name}' exists: correct the password in "
             f"DATABASES['{target.twin_alias}'], or set it on the role with --rotate-password."
         ) from None
 
 
-def drop(target: Target, *, force: bool = False, tell: Tell = print_nothing) -> int:
-    """Take back everything the role was granted in this database, then drop it; return the statements run."""
-    with _sessions(target) as sessions, only_run(sessions[Actor.ADMIN], target.role):
-        admin, role = sessions[Actor.ADMIN], target.role
-        state = catalog.inspect(admin, role)
-        if state.role is None:
-            return 0
-        _refuse_drop(target, state)
-        _end_sessions(admin, role, force=force, tell=tell)
-        elsewhere = catalog.other_databases(admin, role)
-        plan = plan_drop(
-            role,
-            catalog.grants_held(admin, role),
-            catalog.default_grants(admin, role),
-            elsewhere=bool(elsewhere),
-        )
-        count, _ = apply(sessions, plan.statements, tell)
-        if elsewhere:
-            tell(f"keep role {role.name}: it holds privileges in database {elsewhere[0]} too")
-        return count
-
-
-def _refuse_drop(target: Target, state: RoleState) -> None:
-    name, found = target.role.name, state.role
-    if state.in_recovery:
-        raise ProvisioningError("The server is a standby; run this against its primary (--admin-url).")
-    if name == target.role.writer:
-        raise ProvisioningError(f"Role '{name}' is the writer itself; it is not dropped.")
-    if found is not None and found.owns:
-        raise ProvisioningError(f"Role '{name}' owns {found.owns[0]}; reassign it first.")
-    if found is not None and not (state.superuser or found.alterable):
-        raise ProvisioningError(
-            f"Role '{state.admin}' may not drop role '{name}'; name one that may (--admin-url)."
-        )
-
-
-def _end_sessions(admin: psycopg.Connection[Any], role: Role, *, force: bool, tell: Tell) -> None:
-    if count := catalog.sessions_of(admin, role):
-        if not force:
-            raise ProvisioningError(
-                f"Role '{role.name}' is in use by {count} sessions; end them, or drop it with --force."
-            )
-        tell(f"end {count} sessions of role {role.name}")
-        catalog.end_sessions(admin, role)
-    deadline = time.monotonic() + END_SECONDS
-    while catalog.sessions_of(admin, role):
-        if time.monotonic() > deadline:
-            raise ProvisioningError(f"Sessions of role '{role.name}' do not end; nothing was revoked.")
-        time.sleep(0.05)
-
-
 # -- sessions and proof
-
-
-@contextmanager
-def _sessions(target: Target) -> Iterator[Sessions]:
-    who = f"the writer '{target.writer_alias}'"
-    if target.own_admin:
-        with logins.session(who, target.writer, role=target.assumed) as writer:
-            yield {Actor.ADMIN: writer, Actor.WRITER: writer}
-        return
-    with logins.session("the admin (--admin-url or DATABASE_ADMIN_URL)", target.admin) as admin:
-        _refuse_other_server(target, admin)
-        with logins.session(who, target.writer, role=target.assumed) as writer:
-            yield {Actor.ADMIN: admin, Actor.WRITER: writer}
-
-
-def _refuse_other_server(target: Target, admin: psycopg.Connection[Any]) -> None:
-    if logins.server_identity(admin) != target.server:
-        raise ProvisioningError(
-            "--admin-url leads to another server than the writer's login; name the same server."
-        )
 
 
 def _proof(target: Target, sessions: Sessions) -> Proof:
     admin, role = sessions[Actor.ADMIN], target.role
     powers: tuple[Power, ...] = tuple(
-        public_powers(catalog.public_grants(admin, role), catalog.default_grants(admin, role, public=True))
+        public_powers(acl.public_grants(admin, role), acl.default_grants(admin, role, public=True))
     )
     row = admin.execute("SELECT pg_current_wal_lsn()::text").fetchone()
     with _twin_session(target) as twin:
         _wait_for_replay(twin, row[0] if row else "0/0")
-        return prove(twin, role, powers)
+        proof = prove(twin, role, powers)
+        with logins.connect(f"the writer '{target.writer_alias}'", target.writer) as writer:
+            return replace(proof, differences=tuple(differences(writer, twin, target)))
 
 
 @contextmanager
@@ -267,4 +204,4 @@ def _wait_for_replay(twin: psycopg.Connection[Any], lsn: str) -> None:
         time.sleep(0.1)
 
 
-__all__ = ["Report", "Target", "check", "drop", "preview", "provision", "target_for"]
+__all__ = ["Report", "Target", "check", "preview", "provision", "target_for"]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from psycopg import sql
-
 from .spec import Plan, Role, Statement
 
 _HEAD = """-- The read-only role {role} of database {database}. Run as a superuser, or as a login that
@@ -40,7 +38,9 @@ def _statement(statement: Statement) -> Iterator[str]:
 
 
 def _argument(name: str) -> str:
-    return sql.Identifier(name).as_string(None)
+    """Return a connection string as psql reads it: a plain name with an equals sign would be taken for one."""
+    value = name.replace("\\", "\\\\").replace("'", "\\'").replace('"', '""')
+    return f"-reuse-previous=on \"dbname='{value}'\""
 
 
 def _one_line(text: str) -> str:

@@ -38,11 +38,17 @@ class Step(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Role:
-    """The wanted role. `schemas` None means every non-system schema; `verifier` is a SCRAM verifier or empty."""
+    """The wanted role.
+
+    `writer` is the role the site acts as, `login` the one it logs in as (empty: the same), `search_path` what its
+    sessions start with; `schemas` None means every non-system schema; `verifier` is a SCRAM verifier or empty.
+    """
 
     name: str
     writer: str
     database: str
+    login: str = ""
+    search_path: str = ""
     schemas: tuple[str, ...] | None = None
     verifier: str = field(default="", repr=False)
     rotate: bool = False
@@ -108,8 +114,26 @@ class Grant:
     owner: str
     actor: Actor | None
     reason: str = ""
+    grantor: str = ""
     holders: tuple[str, ...] = ()
     columns: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class DefaultGrant:
+    """A default privilege: what `creator`'s later objects grant; `kind` is pg_default_acl.defaclobjtype."""
+
+    creator: str
+    actor: Actor | None
+    schema: str
+    kind: str
+    privilege: str
+
+    @property
+    def writes(self) -> bool:
+        """Tell whether it gives more than reading; USAGE on a sequence is nextval()."""
+        wanted = DEFAULT_PRIVILEGES.get(self.kind, ("", ""))[1]
+        return self.kind in DEFAULT_PRIVILEGES and self.privilege != wanted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,6 +175,7 @@ class RoleState:
     filtered: tuple[Relation, ...]
     forced: tuple[Relation, ...]
     excess: tuple[Grant, ...]
+    default_excess: tuple[DefaultGrant, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,10 +188,14 @@ class Power:
 
 @dataclass(frozen=True, kw_only=True)
 class Gap:
-    """Something wanted that no login at hand may do, and the statement somebody else could run."""
+    """Something wanted that no login at hand may do, and the statement somebody else could run.
+
+    `writes` says that until then the twin can do more than read.
+    """
 
     says: str
     statement: str = ""
+    writes: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,14 +210,15 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True)
 class Proof:
-    """What logging in as the twin showed. Empty `unreadable` and `landed` mean proved."""
+    """What logging in as the twin showed. Empty `unreadable`, `landed` and `differences` mean proved."""
 
     readable: int
     unreadable: tuple[Gap, ...]
     refused: int
     landed: tuple[Power, ...]
     powers: tuple[Power, ...]
+    differences: tuple[Gap, ...] = ()
 
     @property
     def holds(self) -> bool:
-        return not self.unreadable and not self.landed
+        return not self.unreadable and not self.landed and not self.differences

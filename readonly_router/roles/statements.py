@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from psycopg import sql
 
-from .spec import DEFAULT_PRIVILEGES, Actor, Grant, Relation, Role, Statement, Step
+from .spec import DEFAULT_PRIVILEGES, Actor, DefaultGrant, Grant, Relation, Role, Statement, Step
 
 Item = TypeVar("Item")
 
@@ -78,33 +78,23 @@ def grant_connect(wanted: Role, actor: Actor) -> Statement:
     )
 
 
-def default_privilege(
-    step: Step,
-    actor: Actor,
-    creator: str,
-    schema: str,
-    kind: str,
-    privilege: str,
-    role: str,
-    *,
-    revoke: bool = False,
-) -> Statement:
-    """Return ALTER DEFAULT PRIVILEGES for objects of `kind` (pg_default_acl.defaclobjtype); no role is PUBLIC."""
-    keyword = DEFAULT_PRIVILEGES.get(kind, (_OTHER_KINDS.get(kind, "TABLES"), ""))[0]
-    within = sql.SQL(" IN SCHEMA {}").format(sql.Identifier(schema)) if schema else sql.SQL("")
+def default_privilege(step: Step, grant: DefaultGrant, role: str, *, revoke: bool = False) -> Statement:
+    """Return ALTER DEFAULT PRIVILEGES for a role; an empty role is PUBLIC."""
+    keyword = DEFAULT_PRIVILEGES.get(grant.kind, (_OTHER_KINDS.get(grant.kind, "TABLES"), ""))[0]
+    within = sql.SQL(" IN SCHEMA {}").format(sql.Identifier(grant.schema)) if grant.schema else sql.SQL("")
     verb, preposition = ("REVOKE", "FROM") if revoke else ("GRANT", "TO")
     text = sql.SQL("ALTER DEFAULT PRIVILEGES FOR ROLE {}{} {} {} ON {} {} {}").format(
-        sql.Identifier(creator),
+        sql.Identifier(grant.creator),
         within,
         sql.SQL(verb),
-        sql.SQL(privilege),
+        sql.SQL(grant.privilege),
         sql.SQL(keyword),
         sql.SQL(preposition),
         grantee(role),
     )
-    place = f" in schema {schema}" if schema else ""
-    says = f"{verb.lower()} {privilege} on {keyword.lower()} that {creator} creates later{place}"
-    return Statement(step=step, actor=actor, text=text, says=says)
+    place = f" in schema {grant.schema}" if grant.schema else ""
+    says = f"{verb.lower()} {grant.privilege} on {keyword.lower()} that {grant.creator} creates later{place}"
+    return Statement(step=step, actor=grant.actor or Actor.ADMIN, text=text, says=says)
 
 
 def grant_usage(wanted: Role, schema: str, actor: Actor) -> Statement:
@@ -118,10 +108,12 @@ def grant_usage(wanted: Role, schema: str, actor: Actor) -> Statement:
 
 
 def grant_select(wanted: Role, keyword: str, batch: Sequence[Relation], actor: Actor) -> Statement:
-    """Return one GRANT, behind a lock that makes others' ALTER and TRUNCATE wait for it.
+    """Return one GRANT, behind locks that make others' DDL on these relations wait for it.
 
-    Without the lock they update the same pg_class row and fail with XX000 `tuple concurrently updated`
-    when the GRANT commits. PostgreSQL 18 takes this lock itself.
+    Without them ALTER, TRUNCATE, CREATE TRIGGER and a new foreign key, which update the same pg_class row, fail
+    with XX000 `tuple concurrently updated` when the GRANT commits. ROW EXCLUSIVE is the lightest lock that all of
+    them wait for, and no reader, writer or VACUUM does.
+    https://www.postgresql.org/docs/current/explicit-locking.html
     """
     names = sql.SQL(", ").join(relation.identifier for relation in batch)
     return Statement(
@@ -136,7 +128,7 @@ def grant_select(wanted: Role, keyword: str, batch: Sequence[Relation], actor: A
 def _locks(batch: Sequence[Relation]) -> Iterator[sql.Composed]:
     tables = [relation.identifier for relation in batch if relation.kind in "rp"]
     if tables:
-        yield sql.SQL("LOCK TABLE ONLY {} IN ACCESS SHARE MODE").format(sql.SQL(", ONLY ").join(tables))
+        yield sql.SQL("LOCK TABLE ONLY {} IN ROW EXCLUSIVE MODE").format(sql.SQL(", ONLY ").join(tables))
     # LOCK TABLE takes no sequence, materialized view or foreign table; parsing a query locks any relation.
     others = [relation.identifier for relation in batch if relation.kind not in "rp"]
     if others:
@@ -158,8 +150,13 @@ def grant_large_objects(wanted: Role, oids: Sequence[int], actor: Actor) -> Stat
 def revoke(step: Step, grant: Grant, privileges: Sequence[str], role: str) -> Statement:
     """Return the statement that takes privileges from a role, or from PUBLIC (empty)."""
     # Targets and privileges are spelt by PostgreSQL itself (quote_ident, regprocedure).
-    text = sql.SQL("REVOKE {} ON {} {} FROM {}").format(
-        sql.SQL(", ".join(privileges)), sql.SQL(grant.kind), sql.SQL(", ".join(grant.targets)), grantee(role)
+    # CASCADE: what the role granted on goes with it.
+    text = sql.SQL("REVOKE {} ON {} {} FROM {}{}").format(
+        sql.SQL(", ".join(privileges)),
+        sql.SQL(grant.kind),
+        sql.SQL(", ".join(grant.targets)),
+        grantee(role),
+        sql.SQL(" CASCADE" if role else ""),
     )
     count = len(grant.targets)
     what = grant.targets[0] if count == 1 else f"{count} objects"

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import psycopg
 from django.db import connections
 
 from .. import conf, mode
 from ..conf import ProcessMode
 from ..errors import ProvisioningError
 from . import logins
-from .spec import Role
+from .apply import Sessions
+from .spec import Actor, Role
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,13 +58,16 @@ def target_for(
     reach = logins.parameters(writer, writer_alias)
     assumed = writer["OPTIONS"].get("assume_role") or ""
     with logins.connect(f"the writer '{writer_alias}'", reach) as connection:
-        name = connection.execute("SELECT current_user::text, current_database()").fetchone() or ("", "")
+        query = "SELECT current_user::text, current_database(), session_user::text, current_setting('search_path')"
+        name = connection.execute(query).fetchone() or ("", "", "", "")
         server = logins.server_identity(connection)
         verifier = logins.scram_verifier(connection, twin["PASSWORD"], twin["USER"])
     role = Role(
         name=twin["USER"],
         writer=assumed or name[0],
         database=name[1],
+        login=name[2],
+        search_path=name[3],
         schemas=schemas,
         verifier=verifier,
         rotate=rotate,
@@ -103,4 +109,25 @@ def _refuse_unusable(writer_alias: str, twin_alias: str) -> None:
     if writer["PASSWORD"] and not twin["PASSWORD"]:
         raise ProvisioningError(
             f"DATABASES['{twin_alias}'] has no PASSWORD; set DB_READONLY_PASSWORD or DATABASE_READONLY_URL."
+        )
+
+
+@contextmanager
+def sessions_of(target: Target) -> Iterator[Sessions]:
+    """Open the logins of a run: the admin's and the writer's, which may be one."""
+    who = f"the writer '{target.writer_alias}'"
+    if target.own_admin:
+        with logins.session(who, target.writer, role=target.assumed) as writer:
+            yield {Actor.ADMIN: writer, Actor.WRITER: writer}
+        return
+    with logins.session("the admin (--admin-url or DATABASE_ADMIN_URL)", target.admin) as admin:
+        _refuse_other_server(target, admin)
+        with logins.session(who, target.writer, role=target.assumed) as writer:
+            yield {Actor.ADMIN: admin, Actor.WRITER: writer}
+
+
+def _refuse_other_server(target: Target, admin: psycopg.Connection[Any]) -> None:
+    if logins.server_identity(admin) != target.server:
+        raise ProvisioningError(
+            "--admin-url leads to another server than the writer's login; name the same server."
         )

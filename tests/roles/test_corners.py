@@ -13,6 +13,7 @@ from django.test import override_settings
 
 from readonly_router import ProvisioningError
 from readonly_router.roles import apply as applying
+from readonly_router.roles import drop as dropping
 from readonly_router.roles import provision as provisioning
 from readonly_router.roles.apply import apply
 from readonly_router.roles.provision import preview
@@ -124,13 +125,13 @@ def test_the_writer_is_never_dropped(scratch: Scratch) -> None:
     wanted = target(scratch)
     object.__setattr__(wanted, "role", type(wanted.role)(name=scratch.writer, writer=scratch.writer, database="x"))
     with pytest.raises(ProvisioningError, match="the writer itself"):
-        provisioning.drop(wanted)
+        dropping.drop(wanted)
 
 
 def test_sessions_that_do_not_end_stop_the_drop(scratch: Scratch, monkeypatch: pytest.MonkeyPatch) -> None:
     provisioned(scratch)
-    monkeypatch.setattr(provisioning.catalog, "end_sessions", lambda *args: None)
-    monkeypatch.setattr(provisioning, "END_SECONDS", 0.1)
+    monkeypatch.setattr(dropping.catalog, "end_sessions", lambda *args: None)
+    monkeypatch.setattr(dropping, "END_SECONDS", 0.1)
     with scratch.login(scratch.twin):
         status, _, error = command(scratch, "--drop", "--force")
     assert (status, "do not end" in error) == (1, True)

@@ -7,13 +7,16 @@ from argparse import ArgumentParser
 from collections.abc import Iterable
 from typing import Any
 
+import psycopg
 from django.core.management.base import BaseCommand, CommandError
 
 from ... import conf
 from ...databases import parse_url
 from ...errors import ReadOnlyRouterError
 from ...roles import script
-from ...roles.provision import Report, Target, check, drop, preview, provision, target_for
+from ...roles.drop import drop
+from ...roles.logins import first_line
+from ...roles.provision import Report, Target, check, preview, provision, target_for
 from ...roles.spec import Gap, Plan, Power, Proof
 
 ADMIN_URL = "DATABASE_ADMIN_URL"
@@ -37,7 +40,7 @@ class Command(BaseCommand):
         add(
             "--admin-url",
             metavar="URL",
-            help=f"login that may create roles; default: {ADMIN_URL}, else the writer",
+            help=f"login that may create roles; default: {ADMIN_URL} (which ps does not show), else the writer",
         )
         add("--schema", action="append", metavar="NAME", help="only this schema (repeatable); default: all")
         add(
@@ -56,12 +59,17 @@ class Command(BaseCommand):
         )
 
     def handle(self, **options: Any) -> None:
+        _refuse_idle_options(options)
         try:
             targets = self._targets(options)
             for target in targets:
                 self._run(target, options)
         except ReadOnlyRouterError as error:
             raise CommandError(str(error)) from None
+        except psycopg.Error as error:
+            raise CommandError(
+                f"PostgreSQL said: {first_line(error)}; see what it names, and run this again."
+            ) from None
 
     def _targets(self, options: dict[str, Any]) -> list[Target]:
         """Return every target, each found provisionable before the first is touched."""
@@ -117,8 +125,9 @@ class Command(BaseCommand):
         self._refuse_unproved(report)
 
     def _drop(self, target: Target, *, force: bool) -> None:
-        count = drop(target, force=force, tell=self._tell)
-        self._title(target, f"dropped, {count} statements" if count else "nothing to drop")
+        count, dropped = drop(target, force=force, tell=self._tell)
+        outcome = f"{'dropped' if dropped else 'kept'}, {count} statements" if count else "nothing to drop"
+        self._title(target, outcome)
 
     def _refuse_unproved(self, report: Report) -> None:
         proof = report.proof
@@ -126,7 +135,8 @@ class Command(BaseCommand):
             return
         raise CommandError(
             f"Role '{report.target.role.name}' is not proved: {len(proof.unreadable)} relations are not readable, "
-            f"{len(proof.landed)} writes are possible; mend the lines above and run this again."
+            f"{len(proof.landed)} writes are possible, {len(proof.differences)} settings differ; "
+            "mend the lines above and run this again."
         )
 
     def _print_plan(self, target: Target, plan: Plan, hardening: Plan) -> None:
@@ -145,7 +155,8 @@ class Command(BaseCommand):
 
     def _print_gaps(self, gaps: Iterable[Gap]) -> None:
         for gap in gaps:
-            self.stdout.write(f"  not done: {gap.says}")
+            kind = "WRITES, not revoked" if gap.writes else "not done"
+            self.stdout.write(f"  {kind}: {gap.says}")
             self.stdout.write(f"    {gap.statement};")
 
     def _print_proof(self, proof: Proof | None) -> None:
@@ -155,6 +166,9 @@ class Command(BaseCommand):
         self.stdout.write(f"  write probes refused: {proof.refused}, writes possible: {len(proof.landed)}")
         for gap in proof.unreadable:
             self.stdout.write(f"  NOT READABLE: {gap.says}")
+            self.stdout.write(f"    {gap.statement};")
+        for gap in proof.differences:
+            self.stdout.write(f"  DIFFERS: {gap.says}")
             self.stdout.write(f"    {gap.statement};")
         self._print_powers("  WRITES: {}", proof.landed)
         self.stdout.write(f"  powers left: {len(proof.powers)}")
@@ -174,6 +188,19 @@ class Command(BaseCommand):
 
     def _tell(self, line: str) -> None:
         self.stderr.write(line)
+
+
+# Options that mean nothing beside a verb: ignoring them would say something was done that was not.
+_IDLE = {"check": ("harden", "rotate_password"), "drop": ("harden", "rotate_password", "schema")}
+
+
+def _refuse_idle_options(options: dict[str, Any]) -> None:
+    idle = [name for verb, names in _IDLE.items() if options[verb] for name in names if options[name]]
+    if options["force"] and not options["drop"]:
+        idle.append("force")
+    if idle:
+        option = idle[0].replace("_", "-")
+        raise CommandError(f"--{option} means nothing here; leave it out.", returncode=2)
 
 
 def _admin(url: str | None) -> dict[str, Any] | None:

@@ -1,0 +1,81 @@
+"""Takes the role away: its sessions, what it was granted here, and the role, or nothing of it."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from ..errors import ProvisioningError
+from . import acl, catalog
+from .apply import apply, only_run
+from .plan import plan_drop
+from .provision import Tell, print_nothing
+from .spec import Actor, Role, RoleState
+from .targets import Target, sessions_of
+
+# How long the role's sessions may take to end.
+END_SECONDS = 10.0
+
+
+def drop(target: Target, *, force: bool = False, tell: Tell = print_nothing) -> tuple[int, bool]:
+    """Take back everything the role was granted in this database, then drop it.
+
+    Returns the statements run, and whether the role is gone: it stays while another database needs it.
+    """
+    with sessions_of(target) as sessions, only_run(sessions[Actor.ADMIN], target.role):
+        admin, role = sessions[Actor.ADMIN], target.role
+        state = catalog.inspect(admin, role)
+        if state.role is None:
+            return 0, False
+        _refuse(admin, target, state)
+        elsewhere = catalog.other_databases(admin, role)
+        _end_sessions(admin, role, force=force, tell=tell)
+        held, defaults = acl.grants_held(admin, role), acl.default_grants(admin, role)
+        plan = plan_drop(role, held, defaults, elsewhere=bool(elsewhere))
+        count, _ = apply(sessions, plan.statements, tell)
+        if elsewhere:
+            tell(f"keep role {role.name}: it holds privileges in database {elsewhere[0]} too")
+        return count, not elsewhere
+
+
+def _refuse(admin: psycopg.Connection[Any], target: Target, state: RoleState) -> None:
+    name, found = target.role.name, state.role
+    if state.in_recovery:
+        raise ProvisioningError("The server is a standby; run this against its primary (--admin-url).")
+    if name == target.role.writer:
+        raise ProvisioningError(f"Role '{name}' is the writer itself; it is not dropped.")
+    if found is not None and found.owns:
+        raise ProvisioningError(f"Role '{name}' owns {found.owns[0]}; reassign it first.")
+    if dependents := catalog.dependents(admin, target.role):
+        raise ProvisioningError(f"Role '{name}' is needed by {dependents[0]}; drop or alter that first.")
+    if found is not None and not (state.superuser or found.alterable):
+        raise ProvisioningError(
+            f"Role '{state.admin}' may not drop role '{name}'; name one that may (--admin-url)."
+        )
+
+
+def _end_sessions(admin: psycopg.Connection[Any], role: Role, *, force: bool, tell: Tell) -> None:
+    count = catalog.sessions_of(admin, role)
+    if not count:
+        return
+    if not force:
+        raise ProvisioningError(
+            f"Role '{role.name}' is in use by {count} sessions; end them, or drop it with --force."
+        )
+    tell(f"end {count} sessions of role {role.name}")
+    # The site reconnects: first the door, then those inside.
+    _set_login(admin, role, "NOLOGIN")
+    deadline = time.monotonic() + END_SECONDS
+    while catalog.sessions_of(admin, role):
+        if time.monotonic() > deadline:
+            _set_login(admin, role, "LOGIN")
+            raise ProvisioningError(f"Sessions of role '{role.name}' do not end; nothing was revoked.")
+        catalog.end_sessions(admin, role)
+        time.sleep(0.05)
+
+
+def _set_login(admin: psycopg.Connection[Any], role: Role, login: str) -> None:
+    admin.execute(sql.SQL("ALTER ROLE {} {}").format(sql.Identifier(role.name), sql.SQL(login)))
