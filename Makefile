@@ -17,7 +17,7 @@ demo: $(VENV)/.test ## the whole story on an example site, on an embedded Postgr
 	@$(BIN)/python -m tests.demo
 
 test: $(VENV)/.test ## the suite, on an embedded PostgreSQL or on TEST_DATABASE_URL
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(if $(TEST_DATABASE_URL),,--numprocesses 2) $(ARGS)
 
 lint: $(VENV)/.lint ## style
 	@$(BIN)/ruff check

@@ -18,6 +18,8 @@ from tests.embedded import embedded_server
 # Every role and database of a run begins with this, so that a run removes its own and nothing else.
 PREFIX = f"rr_{os.getpid()}"
 SERVER_VARIABLE = "TEST_DATABASE_URL"
+# Set for the workers of a run that started its server itself.
+OWN_VARIABLE = "TEST_DATABASE_IS_OWN"
 
 _stack = ExitStack()
 
@@ -25,7 +27,7 @@ _stack = ExitStack()
 @pytest.hookimpl(wrapper=True)
 def pytest_load_initial_conftests() -> Generator[None, None, None]:
     """Run before pytest-django imports the settings, which read DATABASE_URL."""
-    server = os.environ.get(SERVER_VARIABLE) or _stack.enter_context(embedded_server())
+    server = _server()
     os.environ[SERVER_VARIABLE] = server
     _stack.callback(clean, server)
     password = secrets.token_urlsafe(12)
@@ -41,6 +43,14 @@ def pytest_load_initial_conftests() -> Generator[None, None, None]:
     os.environ["DATABASE_URL"] = url_for(server, user=writer, password=password, database=database)
     os.environ["DB_READONLY_PASSWORD"] = secrets.token_urlsafe(12)
     return (yield)
+
+
+def _server() -> str:
+    """The server that was named, or one of our own; each worker of a parallel run has its own too."""
+    if os.environ.get(SERVER_VARIABLE) and OWN_VARIABLE not in os.environ:
+        return os.environ[SERVER_VARIABLE]
+    os.environ[OWN_VARIABLE] = "1"
+    return _stack.enter_context(embedded_server())
 
 
 def pytest_unconfigure() -> None:

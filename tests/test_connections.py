@@ -249,11 +249,12 @@ def test_a_twin_that_is_missing_fails_and_never_leads_to_the_writer() -> None:
 
 
 @pytest.mark.parametrize(
-    "pairs", [["default"], {"default": 1}, {"default": "a", "other": "a"}, {"a": "b", "b": "c"}]
+    "pairs", [[], {}, ["default"], {"default": 1}, {"default": "a", "other": "a"}, {"a": "b", "b": "c"}]
 )
 def test_pairs_that_are_none_are_an_error(pairs: object) -> None:
-    with override_settings(READONLY_ROUTER_PAIRS=pairs), pytest.raises(ConfigurationError, match="PAIRS"):
-        connections["default"]
+    with read_only(), override_settings(READONLY_ROUTER_PAIRS=pairs):
+        with pytest.raises(ConfigurationError, match="PAIRS"):
+            connections["default"]
 
 
 def test_a_refusal_is_typed_and_keeps_its_facts() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from functools import partial
 from typing import Any
 
 import pytest
@@ -31,11 +32,16 @@ class Decorated(Writing):
     pass
 
 
+@read_only()
+def returning() -> Any:
+    return Writing.as_view()(RequestFactory().post("/"))
+
+
 VIEWS = {
-    "method_decorator": lambda: Decorated.as_view()(RequestFactory().post("/")),
-    "as_view": read_only()(lambda: Writing.as_view()(RequestFactory().post("/"))),
-    "sync_to_async": lambda: read_only()(sync_to_async(lambda: Tag.objects.create(name="landed")))(),
-    "view": lambda: read_only()(Writing.as_view())(RequestFactory().post("/")),
+    "method_decorator": partial(Decorated.as_view(), RequestFactory().post("/")),
+    "returned": returning,
+    "sync_to_async": read_only()(sync_to_async(partial(Tag.objects.create, name="landed"))),
+    "view": partial(read_only()(Writing.as_view()), RequestFactory().post("/")),
 }
 
 

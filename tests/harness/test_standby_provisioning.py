@@ -12,6 +12,7 @@ from django.db import connections
 from readonly_router.databases import parse_url
 from readonly_router.errors import ProvisioningError
 from readonly_router.roles import provision
+from readonly_router.roles.drop import drop
 from readonly_router.roles.targets import target_for
 from tests import database
 from tests.database import Scratch
@@ -77,7 +78,7 @@ def test_every_verb_is_refused_on_the_standby(pair: Scratch, servers: Servers, v
         "--check": provision.check,
         "--dry-run": provision.preview,
         "--sql": lambda target: provision.preview(target, dba=True),
-        "--drop": provision.drop,
+        "--drop": drop,
     }
     with pytest.raises(ProvisioningError, match="is a standby"):
         verbs[verb](target_for(pair.alias, admin=admin))
