@@ -45,14 +45,12 @@ class ReadOnlyRouter:
         return None if writer is None else router.allow_migrate(writer, app_label, **hints)
 
     def _route(self, action: str, model: type[Model], hints: dict[str, Any]) -> str | None:
-        instance = hints.get("instance")
-        if instance is None and not mode.is_read_only():
-            return None
+        instance = hints.get("instance") if hints else None
         remembered = instance._state.db if instance is not None else None
-        if remembered not in conf.writers() and not mode.is_read_only():
+        if not mode.is_read_only() and (remembered is None or remembered not in conf.writers()):
             return None
         chosen = self._others(action, model, hints) or remembered or DEFAULT_DB_ALIAS
-        return resolve(conf.writers().get(chosen, chosen))
+        return resolve(chosen if chosen in conf.twins() else conf.writers().get(chosen, chosen))
 
     def _others(self, action: str, model: type[Model], hints: dict[str, Any]) -> str | None:
         if len(router.routers) == 1:

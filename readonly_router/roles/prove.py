@@ -19,29 +19,34 @@ UNPOPULATED, DROPPED = "55000", "42P01"
 _SESSION = "SELECT current_setting('default_transaction_read_only'), pg_is_in_recovery()"
 
 # As the twin: effective privileges, so memberships and PUBLIC count.
-_READABLE = """SELECT n.nspname, c.relname, c.relkind::text,
-    has_schema_privilege(n.oid, 'USAGE') AND CASE c.relkind WHEN 'S' THEN has_sequence_privilege(c.oid, 'SELECT')
-        ELSE has_table_privilege(c.oid, 'SELECT') END,
-    has_table_privilege(%(writer)s, c.oid, 'SELECT'), c.relrowsecurity
-    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
-      AND (%(schemas)s::text[] IS NULL OR n.nspname = ANY(%(schemas)s::text[]))
-    ORDER BY 1, 2"""
+# Relations that the privilege alone does not settle: not granted, or views, foreign tables and row-level security.
+_UNSETTLED = """SELECT n.nspname, c.relname, c.relkind::text, p.allowed,
+    has_table_privilege(%(writer)s, c.oid, 'SELECT'), c.relrowsecurity {relations}
+    AND (NOT p.allowed OR c.relkind IN ('v', 'm', 'f') OR c.relrowsecurity) ORDER BY 1, 2"""
+_SETTLED = """SELECT count(*) {relations} AND p.allowed AND c.relkind IN ('r', 'p', 'S')
+    AND NOT c.relrowsecurity"""
+_RELATIONS = """FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, LATERAL (SELECT
+      has_schema_privilege(n.oid, 'USAGE') AND CASE c.relkind
+        WHEN 'S' THEN has_sequence_privilege(c.oid, 'SELECT')
+        ELSE has_table_privilege(c.oid, 'SELECT') END AS allowed) p
+    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+      AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+      AND (%(schemas)s::text[] IS NULL OR n.nspname = ANY(%(schemas)s::text[]))"""
 
+# A list of privileges asks for any of them: one call a relation, and names only where there is something to name.
 _WRITABLE = """SELECT format('%%I.%%I', n.nspname, c.relname), p.privilege
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace,
     LATERAL (SELECT string_agg(privilege, ', ') AS privilege FROM unnest(%(privileges)s::text[]) privilege
-             WHERE CASE WHEN c.relkind <> 'S' THEN has_table_privilege(c.oid, privilege)
-                          OR privilege IN ('INSERT', 'UPDATE', 'REFERENCES')
+             WHERE CASE WHEN c.relkind = 'S' THEN privilege IN ('USAGE', 'UPDATE')
+                             AND has_sequence_privilege(c.oid, privilege)
+                        WHEN privilege = 'USAGE' THEN false
+                        ELSE has_table_privilege(c.oid, privilege) OR privilege IN ('INSERT', 'UPDATE', 'REFERENCES')
                              AND has_any_column_privilege(c.oid, privilege) END) p
-    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
-      AND p.privilege IS NOT NULL
-    UNION ALL
-    SELECT format('%%I.%%I', n.nspname, c.relname), p.privilege
-    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace,
-    LATERAL (SELECT string_agg(privilege, ', ') AS privilege FROM unnest('{{USAGE,UPDATE}}'::text[]) privilege
-             WHERE has_sequence_privilege(c.oid, privilege)) p
-    WHERE c.relkind = 'S' AND n.nspname !~ '^pg_' AND p.privilege IS NOT NULL
+    WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND CASE c.relkind
+        WHEN 'S' THEN has_sequence_privilege(c.oid, 'USAGE, UPDATE')
+        WHEN 'i' THEN false WHEN 'I' THEN false WHEN 't' THEN false WHEN 'c' THEN false
+        ELSE has_table_privilege(c.oid, %(any)s)
+             OR has_any_column_privilege(c.oid, 'INSERT, UPDATE, REFERENCES') END
     ORDER BY 1"""
 
 # One ordinary table with a plain column, one sequence, one materialized view to try writes on.
@@ -87,8 +92,9 @@ def prove(connection: psycopg.Connection[Any], wanted: Role, powers: Iterable[Po
     refused = 0
     # A standby takes no SET TRANSACTION READ WRITE, so there is nothing to try again with the setting off.
     standby = _one(connection, "SELECT pg_is_in_recovery()")[0]
+    probes = list(_probes(connection, wanted))
     for switched_off in (False,) if standby else (False, True):
-        for probe in _probes(connection, wanted):
+        for probe in probes:
             outcome = _try(connection, probe, switched_off=switched_off)
             if outcome:
                 landed.append(Power(says=outcome))
@@ -126,15 +132,13 @@ def _session_powers(connection: psycopg.Connection[Any], wanted: Role) -> Iterat
 
 
 def _reads(connection: psycopg.Connection[Any], wanted: Role) -> tuple[int, list[Gap]]:
-    readable, unreadable = 0, []
-    for schema, name, kind, allowed, writer_reads, row_security in connection.execute(
-        _READABLE, _parameters(wanted)
-    ).fetchall():
+    parameters, unreadable = _parameters(wanted), []
+    settled = connection.execute(_SETTLED.format(relations=_RELATIONS).encode(), parameters).fetchone()
+    readable = settled[0] if settled else 0
+    rows = connection.execute(_UNSETTLED.format(relations=_RELATIONS).encode(), parameters).fetchall()
+    for schema, name, kind, allowed, writer_reads, row_security in rows:
         target = sql.Identifier(schema, name)
-        # A privilege says all about a table; views, foreign tables and row-level security must be tried.
-        error = None if allowed else "permission denied"
-        if allowed and (kind in "vmf" or row_security):
-            error = _read(connection, target, kind)
+        error = _read(connection, target, kind) if allowed else "permission denied"
         if error is None:
             readable += 1
         elif writer_reads:
@@ -165,7 +169,8 @@ def _privileges(connection: psycopg.Connection[Any]) -> Iterator[Power]:
     privileges = ["INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER"]
     if connection.info.server_version >= 170000:
         privileges.append("MAINTAIN")
-    for target, held in connection.execute(_WRITABLE.format(), {"privileges": privileges}):
+    parameters = {"privileges": [*privileges, "USAGE"], "any": ", ".join(privileges)}
+    for target, held in connection.execute(_WRITABLE.encode(), parameters):
         yield Power(says=f"{held} on {target}", statement=f"REVOKE {held} ON {target} FROM PUBLIC")
 
 

@@ -70,12 +70,18 @@ def check(target: Target) -> Report:
 def _preview(
     target: Target, sessions: Sessions, *, harden: bool = False, dba: bool = False
 ) -> tuple[RoleState, Plan, Plan]:
+    state = _accepted(target, sessions, dba=dba)
+    hardening = _hardening(target, sessions, dba=dba) if harden else Plan()
+    return state, plan_role(target.role, state), hardening
+
+
+def _accepted(target: Target, sessions: Sessions, *, dba: bool = False) -> RoleState:
+    """Return the state as found; raise what forbids to provision it."""
     state = catalog.inspect(sessions[Actor.ADMIN], target.role)
     state = as_dba(state) if dba else state
     for reason in refusals(target.role, state):
         raise ProvisioningError(reason)
-    hardening = _hardening(target, sessions, dba=dba) if harden else Plan()
-    return state, plan_role(target.role, state), hardening
+    return state
 
 
 def _hardening(target: Target, sessions: Sessions, *, dba: bool = False) -> Plan:
@@ -94,10 +100,10 @@ def _hardening(target: Target, sessions: Sessions, *, dba: bool = False) -> Plan
 def provision(target: Target, *, harden: bool = False, tell: Tell = print_nothing) -> Report:
     """Make the role what is wanted, then log in as it and prove it. Running it again changes nothing."""
     with sessions_of(target) as sessions, only_run(sessions[Actor.ADMIN], target.role):
-        state, plan, _ = _preview(target, sessions)
+        state = _accepted(target, sessions)
         if state.role is not None and state.role.canlogin and not target.role.rotate:
             _refuse_wrong_password(target)
-        count, plan = _converge(target, sessions, tell)
+        count, plan = _converge(target, sessions, tell, state=state)
         settled = replace(target, role=replace(target.role, rotate=False))
         late: tuple[str, ...] = ()
         if count:
@@ -120,17 +126,20 @@ def provision(target: Target, *, harden: bool = False, tell: Tell = print_nothin
         return Report(target=target, statements=count, plan=plan, proof=proof, late=late, hardening=hardening)
 
 
-def _converge(target: Target, sessions: Sessions, tell: Tell) -> tuple[int, Plan]:
+def _converge(
+    target: Target, sessions: Sessions, tell: Tell, *, state: RoleState | None = None
+) -> tuple[int, Plan]:
     """Apply the plan; where objects of it are gone meanwhile, plan again, in smaller batches each time."""
     count = 0
     for attempt in range(ROUNDS):
-        state = catalog.inspect(sessions[Actor.ADMIN], target.role)
+        state = state or catalog.inspect(sessions[Actor.ADMIN], target.role)
         plan = plan_role(target.role, state, batch=max(1, BATCH >> attempt))
         with _with_twin(target, sessions, plan) as all_sessions:
             ran, stale = apply(all_sessions, plan.statements, tell)
         count += ran
         if not stale:
             return count, plan
+        state = None
     raise ProvisioningError("Objects keep disappearing while they are granted; run this again when that is over.")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import cached_property
 
 from psycopg import sql
 
@@ -75,9 +76,10 @@ class Relation:
     owner: str
     actor: Actor | None = None
 
-    @property
-    def identifier(self) -> sql.Identifier:
-        return sql.Identifier(self.schema, self.name)
+    @cached_property
+    def target(self) -> str:
+        """The relation as it is spelt in a statement."""
+        return sql.Identifier(self.schema, self.name).as_string(None)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -115,7 +115,7 @@ def grant_select(wanted: Role, keyword: str, batch: Sequence[Relation], actor: A
     them wait for, and no reader, writer or VACUUM does.
     https://www.postgresql.org/docs/current/explicit-locking.html
     """
-    names = sql.SQL(", ").join(relation.identifier for relation in batch)
+    names = sql.SQL(", ".join(relation.target for relation in batch))
     return Statement(
         step=Step.GRANTS,
         actor=actor,
@@ -126,14 +126,13 @@ def grant_select(wanted: Role, keyword: str, batch: Sequence[Relation], actor: A
 
 
 def _locks(batch: Sequence[Relation]) -> Iterator[sql.Composed]:
-    tables = [relation.identifier for relation in batch if relation.kind in "rp"]
+    tables = [relation.target for relation in batch if relation.kind in "rp"]
     if tables:
-        yield sql.SQL("LOCK TABLE ONLY {} IN ROW EXCLUSIVE MODE").format(sql.SQL(", ONLY ").join(tables))
+        yield sql.SQL("LOCK TABLE ONLY {} IN ROW EXCLUSIVE MODE").format(sql.SQL(", ONLY ".join(tables)))
     # LOCK TABLE takes no sequence, materialized view or foreign table; parsing a query locks any relation.
-    others = [relation.identifier for relation in batch if relation.kind not in "rp"]
+    others = [f"SELECT FROM {relation.target}" for relation in batch if relation.kind not in "rp"]
     if others:
-        arms = sql.SQL(" UNION ALL ").join(sql.SQL("SELECT FROM {}").format(name) for name in others)
-        yield sql.SQL("PREPARE readonly_router_lock AS {}").format(arms)
+        yield sql.SQL("PREPARE readonly_router_lock AS {}").format(sql.SQL(" UNION ALL ".join(others)))
         yield sql.SQL("DEALLOCATE readonly_router_lock").format()
 
 
