@@ -41,7 +41,8 @@ _WRITABLE = """SELECT format('%%I.%%I', n.nspname, c.relname), p.privilege
                              AND has_sequence_privilege(c.oid, privilege)
                         WHEN privilege = 'USAGE' THEN false
                         ELSE has_table_privilege(c.oid, privilege)
-                             OR privilege IN ('INSERT', 'UPDATE', 'REFERENCES') AND has_any_column_privilege(c.oid, privilege) END) p
+                             OR privilege IN ('INSERT', 'UPDATE', 'REFERENCES')
+                                AND has_any_column_privilege(c.oid, privilege) END) p
     WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND CASE c.relkind
         WHEN 'S' THEN has_sequence_privilege(c.oid, 'USAGE, UPDATE')
         WHEN 'i' THEN false WHEN 'I' THEN false WHEN 't' THEN false WHEN 'c' THEN false
