@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Any, cast
+from functools import lru_cache
+from typing import Any, cast
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.backends.utils import CursorWrapper
-from django.db.utils import ConnectionHandler, DatabaseErrorWrapper, load_backend
+from django.db.utils import ConnectionHandler, load_backend
 
 from . import conf, mode
 from .conf import ProcessMode
 from .databases import same_login
-from .errors import ConfigurationError, ReadOnlyError
-from .refusals import READ_ONLY_TRANSACTION, is_refusal, refusal
-
-if TYPE_CHECKING:
-    _Wrapper = BaseDatabaseWrapper
-else:
-    _Wrapper = object
+from .errors import ConfigurationError
+from .wrappers import IS_THE_WRITER, TwinAlias, held, holds, paired
 
 
 class PairedConnectionHandler(ConnectionHandler):
@@ -59,28 +50,10 @@ class PairedConnectionHandler(ConnectionHandler):
             _refuse_unsafe_twin(alias, self)
         wrapper: BaseDatabaseWrapper = super().create_connection(alias)
         if alias in conf.writers() or alias in conf.twins():
-            wrapper.__class__ = _paired(cast(Any, type(wrapper)), twin=alias in conf.writers())
+            wrapper.__class__ = paired(cast(Any, type(wrapper)), twin=alias in conf.writers())
             if alias in conf.writers():
                 wrapper.alias = TwinAlias(alias)
         return wrapper
-
-
-class TwinAlias(str):
-    """A twin's alias on its wrapper: in read-only mode it equals its writer's too.
-
-    Django compares a subquery's alias with the connection's and refuses to mix databases; a query that mixes
-    `.using("default")` with routed models stays on one connection, and so must pass. Hashes as itself.
-    """
-
-    __slots__ = ()
-
-    def __eq__(self, other: object) -> bool:
-        return str.__eq__(self, other) is True or (other == conf.writers().get(str(self)) and mode.is_read_only())
-
-    def __ne__(self, other: object) -> bool:
-        return not self == other
-
-    __hash__ = str.__hash__
 
 
 def install() -> None:
@@ -102,239 +75,20 @@ def resolve(alias: str) -> str:
     """
     if mode.is_read_only():
         twin = conf.twins().get(alias)
-        return alias if twin is None or _holds(alias) else twin
-    if _held.wrappers and mode.scope() is None and (twin := conf.twins().get(alias)) and _holds(twin):
+        return alias if twin is None or holds(alias) else twin
+    if held.wrappers and mode.scope() is None and (twin := conf.twins().get(alias)) and holds(twin):
         return twin
     return alias
 
 
 def open_transactions() -> list[str]:
     """Return the writer aliases through which this thread has a transaction open, on either connection."""
-    return [writer for writer, twin in conf.twins().items() if _holds(writer) or _holds(twin)]
+    return [writer for writer, twin in conf.twins().items() if holds(writer) or holds(twin)]
 
 
 def writer_transactions() -> list[str]:
     """Return the aliases of the writers on which this thread has a transaction open."""
-    return [writer for writer in conf.twins() if _holds(writer)]
-
-
-class _Held(threading.local):
-    """The pair members of this thread that left autocommit, by alias: a hint, the wrapper knows the truth."""
-
-    def __init__(self) -> None:
-        self.wrappers: dict[str, PairMember] = {}
-
-
-_held = _Held()
-
-
-def _holds(alias: str) -> bool:
-    if not _held.wrappers:
-        return False
-    wrapper = _held.wrappers.get(alias)
-    return wrapper is not None and wrapper.holds_alias()
-
-
-class PairMember(_Wrapper):
-    """What a wrapper of a pair adds to Django's: typed refusals, and knowing its open transaction."""
-
-    is_twin = False
-    engine_make_cursor: Any
-
-    @cached_property
-    def wrap_database_errors(self) -> DatabaseErrorWrapper:
-        return RefusalTranslator(self)
-
-    def make_cursor(self, cursor: Any) -> Any:
-        # Built at once where the engine does not make its own: this runs for every query.
-        if type(self).engine_make_cursor is BaseDatabaseWrapper.make_cursor:
-            return TranslatingCursor(cursor, self)
-        return _translating(super().make_cursor(cursor))
-
-    def make_debug_cursor(self, cursor: Any) -> Any:
-        return _translating(super().make_debug_cursor(cursor))
-
-    def set_autocommit(self, autocommit: bool, *args: Any, **kwargs: Any) -> None:
-        """Note who left autocommit: a transaction begins and ends there."""
-        super().set_autocommit(autocommit, *args, **kwargs)
-        if autocommit and _held.wrappers.get(self.alias) is self:
-            del _held.wrappers[self.alias]
-        elif not autocommit and self._may_hold():
-            _held.wrappers[self.alias] = self
-
-    def _may_hold(self) -> bool:
-        """Tell whether a transaction of this wrapper keeps the alias: a copy's does not."""
-        return cast(PairedConnectionHandler, connections).own(self.alias) is self
-
-    def holds_alias(self) -> bool:
-        """Tell whether an open transaction keeps the writer's alias on this connection."""
-        if self.in_atomic_block:
-            return True
-        if self.connection is None or self.autocommit:
-            return False
-        # Autocommit is off: psycopg knows, without a round trip, whether a transaction is open (0 is IDLE).
-        return bool(self.connection.info.transaction_status != 0)
-
-
-class Writer(PairMember):
-    """The connection of a writer's alias: closed in read-only mode, whoever kept a reference to it."""
-
-    def get_new_connection(self, conn_params: Any) -> Any:
-        self._refuse_in_read_only_mode()
-        return super().get_new_connection(conn_params)
-
-    def create_cursor(self, name: str | None = None) -> Any:
-        if mode.is_read_only():
-            self._refuse_in_read_only_mode()
-        return super().create_cursor(name)
-
-    def set_autocommit(self, autocommit: bool, *args: Any, **kwargs: Any) -> None:
-        if not autocommit:
-            self._refuse_in_read_only_mode()
-        super().set_autocommit(autocommit, *args, **kwargs)
-
-    def _refuse_in_read_only_mode(self) -> None:
-        # A scope is entered outside the writer's transactions; one that is open all the same is another thread's.
-        if mode.is_read_only() and (mode.scope() is mode.Scope.READ_ONLY or not self.holds_alias()):
-            raise ReadOnlyError.of(
-                f"The writer's own connection '{self.alias}' is closed in read-only mode; "
-                f"ask django.db.connections anew. {_reason(self)}",
-                alias=self.alias,
-                sqlstate=READ_ONLY_TRANSACTION,
-            )
-
-
-class Twin(PairMember):
-    """The connection of a twin's alias; each of its sessions starts read-only, whoever provisioned the role."""
-
-    is_twin = True
-
-    def _may_hold(self) -> bool:
-        # In normal mode somebody asked for the twin by its own name: that does not move the writer's alias.
-        return mode.is_read_only() and super()._may_hold()
-
-    def connect(self) -> None:
-        try:
-            super().connect()
-        except ConfigurationError:
-            # Or the next use would find it connected.
-            self.close()
-            raise
-
-    def close_if_unusable_or_obsolete(self) -> None:
-        """Also drop a session that a request left writable: what it made there would meet the next one."""
-        super().close_if_unusable_or_obsolete()
-        if self.connection is not None and not self.in_atomic_block and not _starts_read_only(self.connection):
-            self.close()
-
-    def _configure_connection(self, connection: Any) -> bool:
-        # Also called by psycopg's pool for each connection it opens.
-        configured = bool(super()._configure_connection(connection))  # type: ignore[misc]
-        _refuse_writers_login(connection, self.alias)
-        return _start_read_only(connection) or configured
-
-
-class RefusalTranslator(DatabaseErrorWrapper):
-    """Django's translation of psycopg errors, with refused writes as one typed error."""
-
-    wrapper: PairMember
-
-    def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:
-        if exc_type is None:
-            return
-        if is_refusal(exc_value, on_twin=self.wrapper.is_twin):
-            raise refusal(exc_value, alias=self.wrapper.alias, reason=_reason(self.wrapper)).with_traceback(
-                traceback
-            ) from exc_value
-        super().__exit__(exc_type, exc_value, traceback)
-
-
-def _reason(wrapper: PairMember) -> str:
-    if reason := mode.get_status().reason:
-        return reason
-    if wrapper.is_twin:
-        # A copy without a database has an alias of Django's own.
-        writer = conf.writers().get(wrapper.alias, "default")
-        return f"'{wrapper.alias}' is the read-only twin of '{writer}'; write through '{writer}'."
-    return "The server or the role is read-only (default_transaction_read_only, or a standby); ask its operator."
-
-
-class _Translating:
-    """The two psycopg methods that raise past Django's wrapping of cursor methods: while they are consumed."""
-
-    cursor: Any
-    db: Any
-
-    @contextmanager
-    def copy(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
-        below = getattr(super(), "copy", self.cursor.copy)
-        with self.db.wrap_database_errors, below(*args, **kwargs) as copy:
-            yield copy
-
-    def stream(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
-        with self.db.wrap_database_errors:
-            yield from self.cursor.stream(*args, **kwargs)
-
-
-class TranslatingCursor(_Translating, CursorWrapper):
-    """Django's cursor wrapper with them."""
-
-
-def _translating(cursor: CursorWrapper) -> CursorWrapper:
-    cursor.__class__ = _cursor_class(cast(Any, type(cursor)))
-    return cursor
-
-
-@lru_cache
-def _cursor_class(base: Any) -> type[CursorWrapper]:
-    return type(base.__name__, (_Translating, base), {"__module__": __name__})
-
-
-def _starts_read_only(connection: Any) -> bool:
-    """Tell whether the session's transactions start read-only; PostgreSQL 14+ reports both parameters unasked.
-
-    https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-ASYNC
-    """
-    reported = connection.info.parameter_status
-    return "on" in (reported("default_transaction_read_only"), reported("in_hot_standby"))
-
-
-def _refuse_writers_login(connection: Any, twin: str) -> None:
-    """Raise ConfigurationError where libpq's user is the writer's: services and PGUSER may lead there too."""
-    writer = conf.writers().get(twin)
-    if (
-        writer is None
-        or mode.process() is ProcessMode.LOCKED
-        or connection.info.parameter_status("in_hot_standby") == "on"
-    ):
-        return
-    entry = connections.settings[writer]
-    if connection.info.user == (entry["USER"] or entry["OPTIONS"].get("user")):
-        raise ConfigurationError(_IS_THE_WRITER.format(twin=twin, writer=writer))
-
-
-_IS_THE_WRITER = (
-    "DATABASES['{twin}'] logs in as the writer '{writer}' itself, so nothing would refuse a write; "
-    "give it a USER of its own and run manage.py create_readonly_role."
-)
-
-
-def _start_read_only(connection: Any) -> bool:
-    """Make the session read-only where its role did not already; tell whether a statement was sent."""
-    if _starts_read_only(connection):
-        return False
-    # One statement, that sets nothing in the session of another role: a pooler may log everybody in as one user.
-    row = connection.execute(
-        "SELECT session_user::text, CASE session_user WHEN %s THEN"
-        " set_config('default_transaction_read_only', 'on', false) END",
-        [connection.info.user],
-    ).fetchone()
-    if row is None or row[0] != connection.info.user:
-        raise ConfigurationError(
-            f"The twin's login '{connection.info.user}' became role '{row and row[0]}' on the way (a pooler's "
-            "forced user?), so nothing would refuse a write; give the twin an entry of its own in the pooler."
-        )
-    return True
+    return [writer for writer in conf.twins() if holds(writer)]
 
 
 def unusable_engine(engine: str) -> bool:
@@ -354,7 +108,7 @@ def _refuse_unsafe_twin(twin: str, handler: ConnectionHandler) -> None:
             "use django.db.backends.postgresql and install psycopg."
         )
     if mode.process() is not ProcessMode.LOCKED and same_login(entries[twin], entries[writer]):
-        raise ConfigurationError(_IS_THE_WRITER.format(twin=twin, writer=writer))
+        raise ConfigurationError(IS_THE_WRITER.format(twin=twin, writer=writer))
 
 
 @lru_cache
@@ -362,11 +116,3 @@ def _driver(engine: str) -> str:
     """Return the name of a PostgreSQL engine's driver module; empty for another vendor."""
     wrapper = load_backend(engine).DatabaseWrapper
     return str(wrapper.Database.__name__) if wrapper.vendor == "postgresql" else ""
-
-
-@lru_cache
-def _paired(base: Any, *, twin: bool) -> type[BaseDatabaseWrapper]:
-    """Return the wrapper class of the engine as a member of a pair; one class per engine and side."""
-    member = Twin if twin else Writer
-    attributes = {"__module__": __name__, "engine_make_cursor": base.make_cursor}
-    return type(member.__name__, (member, base), attributes)

@@ -26,6 +26,8 @@ FLOORS = {
     "roles.plan": 2,
     "roles.hardening": 2,
     "roles.script": 2,
+    "cursors": 3,
+    "wrappers": 3,
     "connections": 3,
     "roles.logins": 3,
     "roles.apply": 3,
@@ -44,7 +46,7 @@ FLOORS = {
 # The modules that may hold a query of their own; statements only composes what others run.
 WITH_SQL = {
     *("roles.questions", "roles.catalog", "roles.apply", "roles.prove", "roles.likeness", "roles.drop"),
-    *("roles.logins", "roles.targets", "connections"),
+    *("roles.logins", "roles.targets", "wrappers"),
 }
 PURE = {"roles.spec", "roles.statements", "roles.plan", "roles.hardening", "roles.script"}
 

@@ -1,0 +1,236 @@
+"""The connections of a pair: typed refusals, knowing their open transactions, and what keeps each in its place."""
+
+from __future__ import annotations
+
+import threading
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any, cast
+
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.utils import DatabaseErrorWrapper
+
+from . import conf, mode
+from .conf import ProcessMode
+from .cursors import TranslatingCursor, translating
+from .errors import ConfigurationError, ReadOnlyError
+from .refusals import READ_ONLY_TRANSACTION, is_refusal, refusal
+
+if TYPE_CHECKING:
+    _Wrapper = BaseDatabaseWrapper
+else:
+    _Wrapper = object
+
+
+class Held(threading.local):
+    """The pair members of this thread that left autocommit, by alias: a hint, the wrapper knows the truth."""
+
+    def __init__(self) -> None:
+        self.wrappers: dict[str, PairMember] = {}
+
+
+held = Held()
+
+
+def holds(alias: str) -> bool:
+    if not held.wrappers:
+        return False
+    wrapper = held.wrappers.get(alias)
+    return wrapper is not None and wrapper.holds_alias()
+
+
+class PairMember(_Wrapper):
+    """What a wrapper of a pair adds to Django's: typed refusals, and knowing its open transaction."""
+
+    is_twin = False
+    engine_make_cursor: Any
+
+    @cached_property
+    def wrap_database_errors(self) -> DatabaseErrorWrapper:
+        return RefusalTranslator(self)
+
+    def make_cursor(self, cursor: Any) -> Any:
+        # Built at once where the engine does not make its own: this runs for every query.
+        if type(self).engine_make_cursor is BaseDatabaseWrapper.make_cursor:
+            return TranslatingCursor(cursor, self)
+        return translating(super().make_cursor(cursor))
+
+    def make_debug_cursor(self, cursor: Any) -> Any:
+        return translating(super().make_debug_cursor(cursor))
+
+    def set_autocommit(self, autocommit: bool, *args: Any, **kwargs: Any) -> None:
+        """Note who left autocommit: a transaction begins and ends there."""
+        super().set_autocommit(autocommit, *args, **kwargs)
+        if autocommit and held.wrappers.get(self.alias) is self:
+            del held.wrappers[self.alias]
+        elif not autocommit and self._may_hold():
+            held.wrappers[self.alias] = self
+
+    def _may_hold(self) -> bool:
+        """Tell whether a transaction of this wrapper keeps the alias: a copy's does not."""
+        return cast(Any, connections).own(self.alias) is self
+
+    def holds_alias(self) -> bool:
+        """Tell whether an open transaction keeps the writer's alias on this connection."""
+        if self.in_atomic_block:
+            return True
+        if self.connection is None or self.autocommit:
+            return False
+        # Autocommit is off: psycopg knows, without a round trip, whether a transaction is open (0 is IDLE).
+        return bool(self.connection.info.transaction_status != 0)
+
+
+class Writer(PairMember):
+    """The connection of a writer's alias: closed in read-only mode, whoever kept a reference to it."""
+
+    def get_new_connection(self, conn_params: Any) -> Any:
+        self._refuse_in_read_only_mode()
+        return super().get_new_connection(conn_params)
+
+    def create_cursor(self, name: str | None = None) -> Any:
+        if mode.is_read_only():
+            self._refuse_in_read_only_mode()
+        return super().create_cursor(name)
+
+    def set_autocommit(self, autocommit: bool, *args: Any, **kwargs: Any) -> None:
+        if not autocommit:
+            self._refuse_in_read_only_mode()
+        super().set_autocommit(autocommit, *args, **kwargs)
+
+    def _refuse_in_read_only_mode(self) -> None:
+        # A scope is entered outside the writer's transactions; one that is open all the same is another thread's.
+        if mode.is_read_only() and (mode.scope() is mode.Scope.READ_ONLY or not self.holds_alias()):
+            raise ReadOnlyError.of(
+                f"The writer's own connection '{self.alias}' is closed in read-only mode; "
+                f"ask django.db.connections anew. {_reason(self)}",
+                alias=self.alias,
+                sqlstate=READ_ONLY_TRANSACTION,
+            )
+
+
+class Twin(PairMember):
+    """The connection of a twin's alias; each of its sessions starts read-only, whoever provisioned the role."""
+
+    is_twin = True
+
+    def _may_hold(self) -> bool:
+        # In normal mode somebody asked for the twin by its own name: that does not move the writer's alias.
+        return mode.is_read_only() and super()._may_hold()
+
+    def connect(self) -> None:
+        try:
+            super().connect()
+        except ConfigurationError:
+            # Or the next use would find it connected.
+            self.close()
+            raise
+
+    def close_if_unusable_or_obsolete(self) -> None:
+        """Also drop a session that a request left writable: what it made there would meet the next one."""
+        super().close_if_unusable_or_obsolete()
+        if self.connection is not None and not self.in_atomic_block and not _starts_read_only(self.connection):
+            self.close()
+
+    def _configure_connection(self, connection: Any) -> bool:
+        # Also called by psycopg's pool for each connection it opens.
+        configured = bool(super()._configure_connection(connection))  # type: ignore[misc]
+        _refuse_writers_login(connection, self.alias)
+        return _start_read_only(connection) or configured
+
+
+def _starts_read_only(connection: Any) -> bool:
+    """Tell whether the session's transactions start read-only; PostgreSQL 14+ reports both parameters unasked.
+
+    https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-ASYNC
+    """
+    reported = connection.info.parameter_status
+    return "on" in (reported("default_transaction_read_only"), reported("in_hot_standby"))
+
+
+def _refuse_writers_login(connection: Any, twin: str) -> None:
+    """Raise ConfigurationError where libpq's user is the writer's: services and PGUSER may lead there too."""
+    writer = conf.writers().get(twin)
+    if (
+        writer is None
+        or mode.process() is ProcessMode.LOCKED
+        or connection.info.parameter_status("in_hot_standby") == "on"
+    ):
+        return
+    entry = connections.settings[writer]
+    if connection.info.user == (entry["USER"] or entry["OPTIONS"].get("user")):
+        raise ConfigurationError(IS_THE_WRITER.format(twin=twin, writer=writer))
+
+
+IS_THE_WRITER = (
+    "DATABASES['{twin}'] logs in as the writer '{writer}' itself, so nothing would refuse a write; "
+    "give it a USER of its own and run manage.py create_readonly_role."
+)
+
+
+def _start_read_only(connection: Any) -> bool:
+    """Make the session read-only where its role did not already; tell whether a statement was sent."""
+    if _starts_read_only(connection):
+        return False
+    # One statement, that sets nothing in the session of another role: a pooler may log everybody in as one user.
+    row = connection.execute(
+        "SELECT session_user::text, CASE session_user WHEN %s THEN"
+        " set_config('default_transaction_read_only', 'on', false) END",
+        [connection.info.user],
+    ).fetchone()
+    if row is None or row[0] != connection.info.user:
+        raise ConfigurationError(
+            f"The twin's login '{connection.info.user}' became role '{row and row[0]}' on the way (a pooler's "
+            "forced user?), so nothing would refuse a write; give the twin an entry of its own in the pooler."
+        )
+    return True
+
+
+class RefusalTranslator(DatabaseErrorWrapper):
+    """Django's translation of psycopg errors, with refused writes as one typed error."""
+
+    wrapper: PairMember
+
+    def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:
+        if exc_type is None:
+            return
+        if is_refusal(exc_value, on_twin=self.wrapper.is_twin):
+            raise refusal(exc_value, alias=self.wrapper.alias, reason=_reason(self.wrapper)).with_traceback(
+                traceback
+            ) from exc_value
+        super().__exit__(exc_type, exc_value, traceback)
+
+
+def _reason(wrapper: PairMember) -> str:
+    if reason := mode.get_status().reason:
+        return reason
+    if wrapper.is_twin:
+        # A copy without a database has an alias of Django's own.
+        writer = conf.writers().get(wrapper.alias, "default")
+        return f"'{wrapper.alias}' is the read-only twin of '{writer}'; write through '{writer}'."
+    return "The server or the role is read-only (default_transaction_read_only, or a standby); ask its operator."
+
+
+class TwinAlias(str):
+    """A twin's alias on its wrapper: in read-only mode it equals its writer's too.
+
+    Django compares a subquery's alias with the connection's and refuses to mix databases; a query that mixes
+    `.using("default")` with routed models stays on one connection, and so must pass. Hashes as itself.
+    """
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return str.__eq__(self, other) is True or (other == conf.writers().get(str(self)) and mode.is_read_only())
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = str.__hash__
+
+
+@lru_cache
+def paired(base: Any, *, twin: bool) -> type[BaseDatabaseWrapper]:
+    """Return the wrapper class of the engine as a member of a pair; one class per engine and side."""
+    member = Twin if twin else Writer
+    attributes = {"__module__": __name__, "engine_make_cursor": base.make_cursor}
+    return type(member.__name__, (member, base), attributes)
