@@ -72,6 +72,7 @@ def test_stopped_after_any_statement_the_role_only_reads_and_a_rerun_finishes(sc
         sessions = {Actor.ADMIN: connection, Actor.WRITER: connection}
         for statement in plan.statements:
             apply(sessions, [statement], lambda line: None)
+            assert ask(scratch, "SHOW default_transaction_read_only") == [("on",)]
             assert refused(scratch, "INSERT INTO thing (name) VALUES ('x')") in {"25006", "42501"}
             assert refused(scratch, OFF, "INSERT INTO thing (name) VALUES ('x')") == "42501"
     with scratch.superuser() as connection:
