@@ -98,7 +98,7 @@ def get_status() -> Status:
 _REASONS: dict[str | ProcessMode, str] = {
     "scope": "This code runs inside read_only(); write after it, or inside writable().",
     ProcessMode.READ_ONLY: (
-        "This process is read-only (DB_READ_ONLY or disable_writes()); restart it without, "
+        "This process is read-only: restart it without DB_READ_ONLY, call enable_writes(), "
         "or write inside writable()."
     ),
     ProcessMode.LOCKED: "DB_READ_ONLY=locked: this process has no writer login; write from another process.",

@@ -165,11 +165,13 @@ def _in_settings(made: Scratch) -> Iterator[None]:
     pairs = {"default": "readonly", made.alias: made.twin_alias}
     try:
         with override_settings(READONLY_ROUTER_PAIRS=pairs):
-            yield
-            for wrapper in connections.all(initialized_only=True):
-                if wrapper.alias in entries:
-                    wrapper.close()
-                    del connections[wrapper.alias]
+            try:
+                yield
+            finally:
+                for wrapper in connections.all(initialized_only=True):
+                    if wrapper.alias in entries:
+                        wrapper.close()
+                        del connections[str(wrapper.alias)]
     finally:
         for alias in entries:
             connections.settings.pop(alias, None)

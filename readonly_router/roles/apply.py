@@ -72,8 +72,9 @@ def _execute(connection: psycopg.Connection[Any], statement: Statement) -> bool:
             if error.sqlstate in GONE:
                 return False
             if error.sqlstate not in RETRIED or attempt == ATTEMPTS:
+                cause = first_line(error).rstrip(".")
                 raise ProvisioningError(
-                    f"Could not {statement.says}: {first_line(error)}. What was done so far only reads; "
+                    f"Could not {statement.says}: {cause}. What was done so far only reads; "
                     "run the command again when this is mended."
                 ) from None
         else:

@@ -68,12 +68,25 @@ def _end_sessions(admin: psycopg.Connection[Any], role: Role, *, force: bool, te
     tell(f"end {count} sessions of role {role.name}")
     # The site reconnects: first the door, then those inside.
     _set_login(admin, role, "NOLOGIN")
+    try:
+        _terminate(admin, role)
+    except BaseException:
+        _set_login(admin, role, "LOGIN")
+        raise
+
+
+def _terminate(admin: psycopg.Connection[Any], role: Role) -> None:
     deadline = time.monotonic() + END_SECONDS
     while catalog.sessions_of(admin, role):
         if time.monotonic() > deadline:
-            _set_login(admin, role, "LOGIN")
             raise ProvisioningError(f"Sessions of role '{role.name}' do not end; nothing was revoked.")
-        catalog.end_sessions(admin, role)
+        try:
+            catalog.end_sessions(admin, role)
+        except psycopg.errors.InsufficientPrivilege:
+            raise ProvisioningError(
+                f"The admin may not end sessions of role '{role.name}' (needs pg_signal_backend or membership); "
+                "nothing was changed. Stop the site's read-only processes, or name a superuser with --admin-url."
+            ) from None
         time.sleep(0.05)
 
 

@@ -89,7 +89,7 @@ def prove(connection: psycopg.Connection[Any], wanted: Role, powers: Iterable[Po
         # Not the twin: its probes could land, and would lock what they are tried on.
         return Proof(readable=0, unreadable=(), refused=0, landed=strange, powers=())
     readable, unreadable = _reads(connection, wanted)
-    landed = [*_session_powers(connection, wanted), *_privileges(connection)]
+    landed = [*_session_powers(connection, wanted), *_privileges(connection, wanted)]
     refused = 0
     # A standby takes no SET TRANSACTION READ WRITE, so there is nothing to try again with the setting off.
     standby = _one(connection, "SELECT pg_is_in_recovery()")[0]
@@ -113,7 +113,11 @@ def prove(connection: psycopg.Connection[Any], wanted: Role, powers: Iterable[Po
 def audit(connection: psycopg.Connection[Any], wanted: Role) -> tuple[tuple[Gap, ...], tuple[Power, ...]]:
     """Return what the twin cannot read and what it can write by privilege; tries no write."""
     _, unreadable = _reads(connection, wanted)
-    powers = *_other_login(connection, wanted), *_session_powers(connection, wanted), *_privileges(connection)
+    powers = (
+        *_other_login(connection, wanted),
+        *_session_powers(connection, wanted),
+        *_privileges(connection, wanted),
+    )
     return tuple(unreadable), powers
 
 
@@ -166,13 +170,14 @@ def _unreadable(wanted: Role, target: sql.Identifier, error: str, row_security: 
     return Gap(says=f"{name} is not readable: {error}", statement=statement)
 
 
-def _privileges(connection: psycopg.Connection[Any]) -> Iterator[Power]:
+def _privileges(connection: psycopg.Connection[Any], wanted: Role) -> Iterator[Power]:
+    role = _name(wanted.name)
     privileges = ["INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER"]
     if connection.info.server_version >= 170000:
         privileges.append("MAINTAIN")
     parameters = {"privileges": [*privileges, "USAGE"], "any": ", ".join(privileges)}
     for target, held in connection.execute(_WRITABLE.encode(), parameters):
-        yield Power(says=f"{held} on {target}", statement=f"REVOKE {held} ON {target} FROM PUBLIC")
+        yield Power(says=f"{held} on {target}", statement=f"REVOKE {held} ON {target} FROM PUBLIC, {role}")
 
 
 def _probes(connection: psycopg.Connection[Any], wanted: Role) -> Iterator[sql.Composed]:

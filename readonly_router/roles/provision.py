@@ -160,7 +160,7 @@ def _refuse_wrong_password(target: Target) -> None:
         if "permission denied for database" in str(error):
             return  # CONNECT is among what is granted
         raise ProvisioningError(
-            f"{error} Role '{target.role.name}' exists: correct the password in "
+            f"{error}. Role '{target.role.name}' exists: correct the password in "
             f"DATABASES['{target.twin_alias}'], or set it on the role with --rotate-password."
         ) from None
 

@@ -54,7 +54,7 @@ def test_check_lists_what_drifted_and_exits_1(scratch: Scratch) -> None:
     provisioned(scratch)
     scratch.run(f'REVOKE SELECT ON extra.thing FROM "{scratch.twin}"')
     status, out, error = command(scratch, "--check")
-    assert (status, "missing: grant SELECT on 1 relations" in out, "differs" in error) == (1, True, True)
+    assert (status, "to do: grant SELECT on 1 relations" in out, "differs" in error) == (1, True, True)
 
 
 def test_check_exits_0_when_all_is_as_wanted(scratch: Scratch) -> None:

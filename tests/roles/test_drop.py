@@ -90,3 +90,20 @@ def test_an_admin_that_may_not_drop_is_told_and_nothing_is_revoked(scratch: Scra
     status, _, error = command(scratch, "--drop", url=scratch.url(scratch.writer))
     assert (status, "may not drop" in error) == (1, True)
     assert provisioned(scratch).statements == 0
+
+
+def test_an_admin_that_may_not_end_sessions_leaves_the_role_as_it_was(scratch: Scratch) -> None:
+    admin = scratch.role("admin", "LOGIN CREATEROLE")
+    provisioned(scratch, scratch.url(admin))
+    with scratch.superuser() as connection:
+        before = connection.execute(
+            "SELECT rolcanlogin FROM pg_roles WHERE rolname = %s", [scratch.twin]
+        ).fetchone()
+        with scratch.login(scratch.twin):
+            status, _, error = command(scratch, "--drop", "--force", url=scratch.url(admin))
+        after = connection.execute(
+            "SELECT rolcanlogin FROM pg_roles WHERE rolname = %s", [scratch.twin]
+        ).fetchone()
+    assert (status, "pg_signal_backend" in error) == (1, True)
+    assert before == after == (True,)
+    assert command(scratch, "--drop", url=scratch.admin_url)[0] == 0

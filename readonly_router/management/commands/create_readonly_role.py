@@ -115,7 +115,7 @@ class Command(BaseCommand):
         report = check(target)
         drift = [statement.says for statement in report.plan.statements]
         self._title(target, f"{len(drift)} differences" if drift else "as wanted")
-        self._lines("  missing: {}", drift)
+        self._lines("  to do: {}", drift)
         self._print_gaps(report.plan.gaps)
         self._print_proof(report.proof)
         if drift:
@@ -200,7 +200,7 @@ def _refuse_idle_options(options: dict[str, Any]) -> None:
         idle.append("force")
     if idle:
         option = idle[0].replace("_", "-")
-        raise CommandError(f"--{option} means nothing here; leave it out.", returncode=2)
+        raise CommandError(f"--{option} has no effect with these options; leave it out.", returncode=2)
 
 
 def _admin(url: str | None) -> dict[str, Any] | None:
