@@ -42,6 +42,7 @@ def _tell_refused_commands() -> None:
                 raise CommandError(_told(refusal, error), returncode=status) from error
             raise
 
+    # Django has no seam here; the ignore is for assigning a method.
     BaseCommand.execute = told  # type: ignore[method-assign]
 
 

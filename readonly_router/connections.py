@@ -26,12 +26,14 @@ class PairedConnectionHandler(ConnectionHandler):
     def __getitem__(self, alias: str) -> BaseDatabaseWrapper:
         resolved = resolve(alias)
         try:
+            # Django's thread-local store, which its type stubs leave out.
             return getattr(self._connections, resolved)  # type: ignore[attr-defined, no-any-return]
         except AttributeError:
             return super().__getitem__(resolved)
 
     def own(self, alias: str) -> BaseDatabaseWrapper | None:
         """Return the alias's own connection where this thread has one already."""
+        # As above: not in the stubs.
         return getattr(self._connections, alias, None)  # type: ignore[attr-defined]
 
     def real(self, alias: str) -> BaseDatabaseWrapper:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import psycopg
@@ -49,42 +49,48 @@ def target_for(
 
     `admin` is a DATABASES entry of the login that may create roles; without it the writer's own is used.
     """
-    twin_alias = conf.twins().get(writer_alias)
-    if twin_alias is None:
-        pairs = ", ".join(conf.twins()) or "none"
-        raise ProvisioningError(f"'{writer_alias}' is no writer of READONLY_ROUTER_PAIRS (writers: {pairs}).")
+    twin_alias = _twin_of(writer_alias)
     _refuse_unusable(writer_alias, twin_alias)
     writer, twin = (connections.settings[alias] for alias in (writer_alias, twin_alias))
-    reach = logins.parameters(writer, writer_alias)
+    reach, twin_reach = logins.parameters(writer, writer_alias), logins.parameters(twin, twin_alias)
     assumed = writer["OPTIONS"].get("assume_role") or ""
     with logins.connect(f"the writer '{writer_alias}'", reach) as connection:
-        query = "SELECT current_user::text, current_database(), session_user::text, current_setting('search_path')"
-        name = connection.execute(query).fetchone() or ("", "", "", "")
+        role = _wanted_role(connection, twin, assumed)
         server = logins.server_identity(connection)
-        verifier = logins.scram_verifier(connection, twin["PASSWORD"], twin["USER"])
-    role = Role(
-        name=twin["USER"],
-        writer=assumed or name[0],
-        database=name[1],
-        login=name[2],
-        search_path=name[3],
-        schemas=schemas,
-        verifier=verifier,
-        rotate=rotate,
-    )
-    direct = None if admin is None else {**logins.parameters(dict(admin), writer_alias), "dbname": name[1]}
-    twin_reach = logins.parameters(twin, twin_alias)
+    role = replace(role, schemas=schemas, rotate=rotate)
+    way = reach if admin is None else {**logins.parameters(dict(admin), writer_alias), "dbname": role.database}
     return Target(
         writer_alias=writer_alias,
         twin_alias=twin_alias,
         role=role,
-        admin=direct or reach,
-        writer=_by_way_of(direct or reach, reach),
+        admin=way,
+        writer=_by_way_of(way, reach),
         twin=twin_reach,
-        twin_on_primary=_by_way_of(direct or reach, twin_reach),
+        twin_on_primary=_by_way_of(way, twin_reach),
         server=server,
         assumed=assumed,
         own_admin=admin is None,
+    )
+
+
+def _twin_of(writer_alias: str) -> str:
+    twin_alias = conf.twins().get(writer_alias)
+    if twin_alias is None:
+        pairs = ", ".join(conf.twins()) or "none"
+        raise ProvisioningError(f"'{writer_alias}' is no writer of READONLY_ROUTER_PAIRS (writers: {pairs}).")
+    return twin_alias
+
+
+def _wanted_role(connection: psycopg.Connection[Any], twin: Mapping[str, Any], assumed: str) -> Role:
+    query = "SELECT current_user::text, current_database(), session_user::text, current_setting('search_path')"
+    user, database, login, path = connection.execute(query).fetchone() or ("", "", "", "")
+    return Role(
+        name=twin["USER"],
+        writer=assumed or user,
+        database=database,
+        login=login,
+        search_path=path,
+        verifier=logins.scram_verifier(connection, twin["PASSWORD"], twin["USER"]),
     )
 
 
