@@ -17,6 +17,7 @@ class ReadOnlyRouterConfig(AppConfig):
 
     name = "readonly_router"
     verbose_name = "Read-only router"
+    default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
         mode.process()

@@ -16,6 +16,15 @@ from .errors import ConfigurationError
 # Writer alias -> twin alias, for every database that can be switched to read-only.
 READONLY_ROUTER_PAIRS: dict[str, str] = {"default": "readonly"}
 
+# Have PostgreSQL push the news of the switch (LISTEN); False asks once a second instead.
+READONLY_ROUTER_LISTEN: bool = True
+
+# Defaults of `manage.py read_only on`: seconds, or as people write them ("90s", "5m", "1h").
+READONLY_ROUTER_GRACE: str | float = "5s"
+READONLY_ROUTER_DEADLINE: str | float = "30s"
+# "settings": the role's default alone; "login": also NOLOGIN.
+READONLY_ROUTER_FENCE: str = "settings"
+
 ENVIRONMENT_VARIABLE = "DB_READ_ONLY"
 
 
@@ -68,6 +77,26 @@ def twins() -> dict[str, str]:
 def writers() -> dict[str, str]:
     """Return twin alias -> writer alias."""
     return {twin: writer for writer, twin in twins().items()}
+
+
+def listen() -> bool:
+    """Tell whether connections LISTEN for the switch."""
+    return bool(getattr(settings, "READONLY_ROUTER_LISTEN", READONLY_ROUTER_LISTEN))
+
+
+def grace() -> str | float:
+    """Return how long a busy session may go on after the switch."""
+    return getattr(settings, "READONLY_ROUTER_GRACE", READONLY_ROUTER_GRACE)
+
+
+def deadline() -> str | float:
+    """Return how long a drain may take before it is undone."""
+    return getattr(settings, "READONLY_ROUTER_DEADLINE", READONLY_ROUTER_DEADLINE)
+
+
+def fence() -> str:
+    """Return what keeps writers out beside the mode."""
+    return str(getattr(settings, "READONLY_ROUTER_FENCE", READONLY_ROUTER_FENCE))
 
 
 def _forget(*, setting: str, **_: Any) -> None:

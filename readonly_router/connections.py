@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any, cast
 
-from django.db import connections
+from asgiref.local import Local
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.utils import ConnectionHandler, load_backend
+from django.db.utils import ConnectionHandler, DatabaseError, load_backend
 
-from . import conf, mode
+from . import conf, following, mode
 from .conf import ProcessMode
 from .databases import same_login
-from .errors import ConfigurationError
-from .wrappers import IS_THE_WRITER, TwinAlias, held, holds, paired
+from .errors import ConfigurationError, ReadOnlyRouterError
+from .mode import Status
+from .wrappers import IS_THE_WRITER, PairMember, TwinAlias, Writer, held, holds, paired
 
 
 class PairedConnectionHandler(ConnectionHandler):
@@ -75,12 +79,94 @@ def resolve(alias: str) -> str:
     A transaction opened through a writer's alias keeps its connection to its end, whatever the mode does
     meanwhile; only an explicit `writable()` leaves it, for a transaction of its own on the writer.
     """
-    if mode.is_read_only():
-        twin = conf.twins().get(alias)
-        return alias if twin is None or holds(alias) else twin
-    if held.wrappers and mode.scope() is None and (twin := conf.twins().get(alias)) and holds(twin):
+    twin = conf.twins().get(alias)
+    if twin is None:
+        return alias
+    if mode.follows():
+        _follow(alias, twin)
+    if mode.is_read_only(alias):
+        return alias if holds(alias) else twin
+    if held.wrappers and mode.scope() is None and holds(twin):
         return twin
     return alias
+
+
+def any_read_only() -> bool:
+    """Tell whether any writer's alias may lead to its twin here and now."""
+    if not mode.follows():
+        return mode.is_read_only()
+    return any(resolve(alias) != alias for alias in conf.twins())
+
+
+def is_read_only(alias: str = DEFAULT_DB_ALIAS) -> bool:
+    """Tell whether a writer's alias leads to its twin here and now."""
+    resolve(alias)
+    return mode.is_read_only(alias)
+
+
+def get_status(alias: str = DEFAULT_DB_ALIAS) -> Status:
+    """Return the mode of a writer's alias with its source, reason, start and expected end.
+
+    In normal mode it sends nothing to PostgreSQL: the news is on the open connection already.
+    """
+    resolve(alias)
+    return mode.get_status(alias)
+
+
+def end_written_sessions() -> None:
+    """Close this thread's sessions that were opened to write although the switch is on."""
+    for wrapper in connections.all(initialized_only=True):
+        if isinstance(wrapper, Writer) and wrapper.writes_through_the_switch:
+            wrapper.retire()
+
+
+# -- following the switch
+
+# Which alias's own connection served a writer's alias last, in this thread: it moves with the switch.
+_served = Local()
+
+
+def _follow(alias: str, twin: str) -> None:
+    """Take the news from the connection that serves the alias, never within a transaction."""
+    if held.wrappers and (holds(alias) or holds(twin)):
+        return
+    handler = cast(PairedConnectionHandler, connections)
+    serving = twin if mode.is_read_only(alias) else alias
+    wrapper = handler.own(serving)
+    if wrapper is None or wrapper.connection is None:
+        if serving == twin and following.due(alias):
+            # The query to come needs the connection anyhow, and would be refused were the switch off by now.
+            _connect(handler.real(twin))
+    elif not following.look(alias, wrapper.connection) and not _in_event_loop():
+        # It ended while nobody used it: by the drain, a restart. The new session knows how things stand.
+        wrapper.close()
+        mode.loosen(alias)
+        _connect(wrapper)
+    serving = twin if mode.is_read_only(alias) else alias
+    if getattr(_served, alias, alias) != serving:
+        _leave(handler.own(alias if serving == twin else twin), alias, serving)
+
+
+def _leave(left: BaseDatabaseWrapper | None, alias: str, serving: str) -> None:
+    """Close the session that the switch left behind in this thread, now or as soon as it can be."""
+    if left is None or _in_event_loop() or cast(PairMember, left).retire():
+        setattr(_served, alias, serving)
+
+
+def _connect(wrapper: BaseDatabaseWrapper) -> None:
+    # What keeps it from connecting is raised by the query that follows, where it is expected.
+    if not _in_event_loop():
+        with suppress(DatabaseError, ReadOnlyRouterError):
+            wrapper.connect()
+
+
+def _in_event_loop() -> bool:
+    """Tell whether this is asynchronous code, in which Django allows no query."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def open_transactions() -> list[str]:

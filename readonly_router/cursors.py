@@ -7,7 +7,10 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, cast
 
+from django.db import OperationalError
 from django.db.backends.utils import CursorWrapper
+
+from .errors import ReadOnlyError
 
 
 class _Translating:
@@ -15,6 +18,26 @@ class _Translating:
 
     cursor: Any
     db: Any
+
+    def _execute(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super()._execute(*args, **kwargs)  # type: ignore[misc]
+        except OperationalError as error:
+            served = self.db.served_after(error)
+            if served is None:
+                raise
+            ended = error
+        # The drain ended the session while it was idle and the query was on its way: it runs where it would now.
+        cursor = served.cursor()
+        self.cursor, self.db = cursor.cursor, served
+        try:
+            return super()._execute(*args, **kwargs)  # type: ignore[misc]
+        except ReadOnlyError as refused:
+            raise ReadOnlyError.of(
+                f"{refused} The switch ended the session that it was first sent to; look before you repeat it.",
+                alias=refused.alias,
+                sqlstate=refused.sqlstate,
+            ) from ended
 
     @contextmanager
     def copy(self, *args: Any, **kwargs: Any) -> Iterator[Any]:

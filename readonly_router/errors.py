@@ -22,6 +22,23 @@ class ProvisioningError(ReadOnlyRouterError):
     """The read-only role could not be provisioned; the message says what was left and what to do."""
 
 
+class SwitchError(ReadOnlyRouterError):
+    """The switch was not thrown, or not proved; the message says in which state it is and what to do."""
+
+
+class DrainError(SwitchError):
+    """Sessions held out until the deadline, so the switch was undone; `sessions` names each in one line."""
+
+    sessions: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, message: str, *, sessions: tuple[str, ...]) -> DrainError:
+        """Return the error with the sessions attached."""
+        error = cls(message)
+        error.sessions = sessions
+        return error
+
+
 class ReadOnlyError(ReadOnlyRouterError, DatabaseError):
     """PostgreSQL refused a write.
 

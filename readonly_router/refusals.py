@@ -6,6 +6,7 @@ from .errors import ReadOnlyError
 
 READ_ONLY_TRANSACTION = "25006"
 INSUFFICIENT_PRIVILEGE = "42501"
+ADMIN_SHUTDOWN = "57P01"
 
 
 def sqlstate_of(error: BaseException | None) -> str:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import DEFAULT_DB_ALIAS, router
 
-from . import conf, mode
-from .connections import install, resolve
+from . import conf
+from .connections import any_read_only, install, resolve
 
 if TYPE_CHECKING:
     from django.db.models import Model
@@ -47,7 +47,7 @@ class ReadOnlyRouter:
     def _route(self, action: str, model: type[Model], hints: dict[str, Any]) -> str | None:
         instance = hints.get("instance") if hints else None
         remembered = instance._state.db if instance is not None else None
-        if not mode.is_read_only() and (remembered is None or remembered not in conf.writers()):
+        if not any_read_only() and (remembered is None or remembered not in conf.writers()):
             return None
         chosen = self._others(action, model, hints) or remembered or DEFAULT_DB_ALIAS
         return resolve(chosen if chosen in conf.twins() else conf.writers().get(chosen, chosen))

@@ -12,7 +12,7 @@ from asgiref.sync import iscoroutinefunction
 
 from . import mode
 from .conf import ProcessMode
-from .connections import open_transactions, writer_transactions
+from .connections import end_written_sessions, open_transactions, writer_transactions
 from .errors import ModeError
 from .mode import Scope
 
@@ -103,6 +103,11 @@ class writable(_ModeScope):  # noqa: N801 - a verb, used as `with writable():`
 
     def _refuse(self) -> None:
         _refuse_locked("writable()")
+
+    def __exit__(self, *error: Any) -> None:
+        super().__exit__(*error)
+        if mode.scope() is not Scope.WRITABLE:
+            end_written_sessions()
 
 
 def enable_writes() -> None:

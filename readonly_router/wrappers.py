@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import threading
+import time
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, cast
+from weakref import WeakSet
 
-from django.db import connections
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.utils import DatabaseErrorWrapper
 
-from . import conf, mode
+from . import conf, following, mode
 from .conf import ProcessMode
 from .cursors import TranslatingCursor, translating
 from .errors import ConfigurationError, ReadOnlyError
-from .refusals import READ_ONLY_TRANSACTION, is_refusal, refusal
+from .refusals import ADMIN_SHUTDOWN, READ_ONLY_TRANSACTION, is_refusal, refusal, sqlstate_of
 
 if TYPE_CHECKING:
     _Wrapper = BaseDatabaseWrapper
@@ -46,6 +48,11 @@ class PairMember(_Wrapper):
     engine_make_cursor: Any
 
     @cached_property
+    def server_cursors(self) -> WeakSet[Any]:
+        """Return psycopg's server-side cursors: they end with their session."""
+        return WeakSet()
+
+    @cached_property
     def wrap_database_errors(self) -> DatabaseErrorWrapper:
         return RefusalTranslator(self)
 
@@ -57,6 +64,26 @@ class PairMember(_Wrapper):
 
     def make_debug_cursor(self, cursor: Any) -> Any:
         return translating(super().make_debug_cursor(cursor))
+
+    def create_cursor(self, name: str | None = None) -> Any:
+        cursor = super().create_cursor(name)
+        if name:
+            self.server_cursors.add(cursor)
+        return cursor
+
+    def served_after(self, error: Exception) -> BaseDatabaseWrapper | None:
+        """Return the connection that serves the alias now, if the switch ended this one between transactions."""
+        if sqlstate_of(error.__cause__) != ADMIN_SHUTDOWN or self.in_atomic_block or not mode.follows():
+            return None
+        now = connections[_writer(self)]
+        return now if now is not self and mode.is_read_only(_writer(self)) else None
+
+    def retire(self) -> bool:
+        """Close the session the mode has left behind, unless a transaction or an open cursor still needs it."""
+        needed = self.in_atomic_block or any(not cursor.closed for cursor in self.server_cursors)
+        if self.connection is not None and not needed:
+            self.close()
+        return self.connection is None
 
     def set_autocommit(self, autocommit: bool, *args: Any, **kwargs: Any) -> None:
         """Note who left autocommit: a transaction begins and ends there."""
@@ -81,14 +108,61 @@ class PairMember(_Wrapper):
 
 
 class Writer(PairMember):
-    """The connection of a writer's alias: closed in read-only mode, whoever kept a reference to it."""
+    """The connection of a writer's alias: in read-only mode closed, or the twin's, whoever kept a reference."""
+
+    def connect(self) -> None:
+        """Connect, and learn from the new session whether the switch is on."""
+        started = time.monotonic()
+        super().connect()
+        if not following.can_tell(self.connection):
+            return
+        if mode.follows():
+            following.meet_writer(self.alias, self.connection, started=started)
+            if following.watch_of(self.connection).fenced:
+                # A pinned request would write on: this session cannot.
+                mode.loosen(self.alias)
+        elif _starts_read_only(self.connection):
+            following.open_for_writing(self.alias, self.connection)
+
+    @property
+    def writes_through_the_switch(self) -> bool:
+        """Tell whether the open session was made writable although the switch is on."""
+        connection = self.connection
+        return following.is_watched(connection) and following.watch_of(connection).opened_for_writing
+
+    def _close(self) -> None:
+        if self.writes_through_the_switch:
+            # Not back into a pool: it would write for whoever gets it next.
+            self.connection.close()
+        # The base class that the stubs see has none of these three.
+        super()._close()  # type: ignore[misc]
 
     def get_new_connection(self, conn_params: Any) -> Any:
         self._refuse_in_read_only_mode()
-        return super().get_new_connection(conn_params)
+        connection = super().get_new_connection(conn_params)
+        while self._is_spent(connection):
+            # A pool's, from before the switch: drained, or read-only still.
+            connection.close()
+            self.pool.putconn(connection)  # type: ignore[attr-defined]
+            connection = super().get_new_connection(conn_params)
+        return connection
+
+    def _is_spent(self, connection: Any) -> bool:
+        if not following.is_watched(connection):
+            return False
+        return not following.look(self.alias, connection)
+
+    def _cursor(self, name: str | None = None) -> Any:
+        if mode.follows():
+            if not mode.is_read_only(self.alias):
+                # It may be connected only now, and find the switch on.
+                self.ensure_connection()
+            if mode.is_read_only(self.alias) and not self.holds_alias():
+                return connections[self.alias]._cursor(name)  # type: ignore[attr-defined]
+        return super()._cursor(name)  # type: ignore[misc]
 
     def create_cursor(self, name: str | None = None) -> Any:
-        if mode.is_read_only():
+        if mode.is_read_only(self.alias):
             self._refuse_in_read_only_mode()
         return super().create_cursor(name)
 
@@ -98,14 +172,20 @@ class Writer(PairMember):
         super().set_autocommit(autocommit, *args, **kwargs)
 
     def _refuse_in_read_only_mode(self) -> None:
+        if not mode.is_read_only(self.alias) or self._is_fenced():
+            return
         # A scope is entered outside the writer's transactions; one that is open all the same is another thread's.
-        if mode.is_read_only() and (mode.scope() is mode.Scope.READ_ONLY or not self.holds_alias()):
+        if mode.scope() is mode.Scope.READ_ONLY or not self.holds_alias():
             raise ReadOnlyError.of(
                 f"The writer's own connection '{self.alias}' is closed in read-only mode; "
                 f"ask django.db.connections anew. {_reason(self)}",
                 alias=self.alias,
                 sqlstate=READ_ONLY_TRANSACTION,
             )
+
+    def _is_fenced(self) -> bool:
+        """Tell whether the switch made this session read-only as it began: it may serve a block of reads."""
+        return following.is_watched(self.connection) and following.watch_of(self.connection).fenced
 
 
 class Twin(PairMember):
@@ -115,7 +195,7 @@ class Twin(PairMember):
 
     def _may_hold(self) -> bool:
         # In normal mode somebody asked for the twin by its own name: that does not move the writer's alias.
-        return mode.is_read_only() and super()._may_hold()
+        return mode.is_read_only(_writer(self)) and super()._may_hold()
 
     def connect(self) -> None:
         try:
@@ -124,6 +204,8 @@ class Twin(PairMember):
             # Or the next use would find it connected.
             self.close()
             raise
+        if mode.follows() and (writer := conf.writers().get(self.alias)):
+            following.meet_twin(writer, self.connection)
 
     def close_if_unusable_or_obsolete(self) -> None:
         """Also drop a session that a request left writable: what it made there would meet the next one."""
@@ -202,13 +284,18 @@ class RefusalTranslator(DatabaseErrorWrapper):
 
 
 def _reason(wrapper: PairMember) -> str:
-    if reason := mode.get_status().reason:
+    writer = _writer(wrapper)
+    if reason := mode.explanation(writer):
         return reason
     if wrapper.is_twin:
-        # A copy without a database has an alias of Django's own.
-        writer = conf.writers().get(wrapper.alias, "default")
         return f"'{wrapper.alias}' is the read-only twin of '{writer}'; write through '{writer}'."
     return "The server or the role is read-only (default_transaction_read_only, or a standby); ask its operator."
+
+
+def _writer(wrapper: PairMember) -> str:
+    """Return the writer's alias of a pair member; a copy without a database has an alias of Django's own."""
+    alias = str(wrapper.alias)
+    return alias if alias in conf.twins() else conf.writers().get(alias, DEFAULT_DB_ALIAS)
 
 
 class TwinAlias(str):
@@ -221,7 +308,10 @@ class TwinAlias(str):
     __slots__ = ()
 
     def __eq__(self, other: object) -> bool:
-        return str.__eq__(self, other) is True or (other == conf.writers().get(str(self)) and mode.is_read_only())
+        if str.__eq__(self, other) is True:
+            return True
+        writer = conf.writers().get(str(self))
+        return other == writer and writer is not None and mode.is_read_only(writer)
 
     def __ne__(self, other: object) -> bool:
         return not self == other

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from argparse import ArgumentParser
 from collections.abc import Iterable
 from typing import Any
 
 import psycopg
+from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
 from ... import conf
-from ...databases import parse_url
 from ...errors import ReadOnlyRouterError
 from ...roles import script
 from ...roles.drop import drop
 from ...roles.logins import first_line
 from ...roles.provision import Report, Target, check, preview, provision, target_for
 from ...roles.spec import Gap, Plan, Power, Proof
-
-ADMIN_URL = "DATABASE_ADMIN_URL"
+from ..logins import ADMIN_URL, admin
 
 
 class Command(BaseCommand):
@@ -49,6 +47,7 @@ class Command(BaseCommand):
             help="also take from PUBLIC what still writes; prints the undo script",
         )
         add("--rotate-password", action="store_true", help="set the role's password to the one in DATABASES")
+        add("--enable", action="store_true", help="then switch read-only, as read_only on does")
         add("--force", action="store_true", help="with --drop: end the role's sessions first")
         verb = parser.add_mutually_exclusive_group()
         verb.add_argument("--dry-run", action="store_true", help="print the plan; change nothing")
@@ -64,6 +63,8 @@ class Command(BaseCommand):
             targets = self._targets(options)
             for target in targets:
                 self._run(target, options)
+            if options["enable"]:
+                call_command("read_only", "on", **_switch_options(options), stdout=self.stdout, stderr=self.stderr)
         except ReadOnlyRouterError as error:
             raise CommandError(str(error)) from None
         except psycopg.Error as error:
@@ -73,10 +74,10 @@ class Command(BaseCommand):
 
     def _targets(self, options: dict[str, Any]) -> list[Target]:
         """Return every target, each found provisionable before the first is touched."""
-        admin = _admin(options["admin_url"])
+        way = admin(options["admin_url"])
         schemas = tuple(options["schema"]) if options["schema"] else None
         targets = [
-            target_for(alias, admin=admin, schemas=schemas, rotate=options["rotate_password"])
+            target_for(alias, admin=way, schemas=schemas, rotate=options["rotate_password"])
             for alias in options["database"] or conf.twins()
         ]
         if len(targets) > 1 and not options["drop"]:
@@ -191,7 +192,16 @@ class Command(BaseCommand):
 
 
 # Options that mean nothing beside a verb: ignoring them would say something was done that was not.
-_IDLE = {"check": ("harden", "rotate_password"), "drop": ("harden", "rotate_password", "schema")}
+_IDLE = {
+    "check": ("harden", "rotate_password", "enable"),
+    "drop": ("harden", "rotate_password", "schema", "enable"),
+    "dry_run": ("enable",),
+    "sql": ("enable",),
+}
+
+
+def _switch_options(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: options[name] for name in ("database", "admin_url") if options[name]}
 
 
 def _refuse_idle_options(options: dict[str, Any]) -> None:
@@ -201,9 +211,3 @@ def _refuse_idle_options(options: dict[str, Any]) -> None:
     if idle:
         option = idle[0].replace("_", "-")
         raise CommandError(f"--{option} has no effect with these options; leave it out.", returncode=2)
-
-
-def _admin(url: str | None) -> dict[str, Any] | None:
-    if url is not None:
-        return parse_url({"--admin-url": url}, "--admin-url")
-    return parse_url(os.environ, ADMIN_URL) if os.environ.get(ADMIN_URL) else None

@@ -1,0 +1,325 @@
+"""How a process follows the switch: open connections carry the news, or the catalog is asked where they cannot."""
+
+from __future__ import annotations
+
+import logging
+import select
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connections
+from django.db.utils import load_backend
+
+from . import conf, mode
+from .errors import ModeError
+from .mode import Status, Switch
+from .signals import read_only_changed
+from .switch.mark import CHANNEL, MARKED, SETTING, WRITABLE_LOCK
+
+logger = logging.getLogger("readonly_router")
+
+# How often a connection is peeked at, at most; a look costs about a microsecond.
+PEEK_SECONDS = 0.001
+# How often a process asks the catalog, at most, where nothing is pushed; the age at which a connection listens.
+ASK_SECONDS = 1.0
+# psycopg's and libpq's TransactionStatus.
+_IDLE, _UNKNOWN = 0, 4
+
+
+class Watch:
+    """What one psycopg connection knows of the switch; stands in its place as the handler of notifications.
+
+    `pushed` tells whether PostgreSQL pushes the news on it: None as long as nobody asked.
+    """
+
+    __slots__ = ("fenced", "heard", "looked", "opened", "opened_for_writing", "others", "poll", "pushed")
+
+    def __init__(self, connection: Any) -> None:
+        self.opened = time.monotonic()
+        self.looked = 0.0
+        self.heard = False
+        self.pushed: bool | None = None
+        # The session began while the switch was on.
+        self.fenced = False
+        # And was made writable all the same.
+        self.opened_for_writing = False
+        self.others = connection.pgconn.notify_handler
+        self.poll: Callable[[], Any] | None = None
+
+    def __call__(self, notification: Any) -> None:
+        if notification.relname == CHANNEL.encode():
+            self.heard = True
+        elif self.others is not None:
+            self.others(notification)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What the catalog says of one writer's switch; `position` is the place in the WAL it was read at (bytes)."""
+
+    read_only: bool
+    pid: int
+    standby: bool
+    position: int
+
+
+# When each writer's switch was last known for sure, and at which position, by alias.
+_asked: dict[str, float] = {}
+_positions: dict[str, int] = {}
+
+
+def forget() -> None:
+    """Know nothing of any switch; for tests, and a process that changes its databases."""
+    for alias in list(_asked):
+        mode.set_switch(alias, None)
+    _asked.clear()
+    _positions.clear()
+
+
+def can_tell(connection: Any) -> bool:
+    """Tell whether a connection is psycopg 3's: a check tells of another driver, which is not followed."""
+    return hasattr(connection, "pgconn")
+
+
+def watch_of(connection: Any) -> Watch:
+    """Return the connection's watch, set on it the first time."""
+    handler = connection.pgconn.notify_handler
+    if not isinstance(handler, Watch):
+        handler = connection.pgconn.notify_handler = Watch(connection)
+    return handler
+
+
+def is_watched(connection: Any) -> bool:
+    """Tell whether the connection was met before: a pool hands out those of former requests."""
+    return can_tell(connection) and isinstance(connection.pgconn.notify_handler, Watch)
+
+
+def due(alias: str) -> bool:
+    """Tell whether the last sure answer is older than a second."""
+    return time.monotonic() - _asked.get(alias, -ASK_SECONDS) >= ASK_SECONDS
+
+
+def meet_writer(alias: str, connection: Any, *, started: float) -> None:
+    """Learn what a writer's session tells that was asked for at `started`.
+
+    PostgreSQL reports the setting unasked as a session begins; one that a pool opened earlier tells what was.
+    """
+    watch = watch_of(connection)
+    reported = connection.info.parameter_status(SETTING)
+    if reported == "off":
+        if started <= watch.opened:
+            _learn(alias, None, started=started)
+        return
+    # A DBA's setting, or the switch's? And what a pooler reports is not this server session's.
+    if reported == "on" or due(alias):
+        watch.fenced = ask(alias, connection).read_only
+
+
+def meet_twin(alias: str, connection: Any) -> None:
+    """Ask a twin's new session where nothing newer is known."""
+    watch_of(connection)
+    if due(alias):
+        ask(alias, connection)
+
+
+def look(alias: str, connection: Any) -> bool:
+    """Look for news on an idle connection; False when the connection has ended.
+
+    Sends nothing but, once in a connection's life, LISTEN; where that cannot work, one question a second.
+    """
+    if not can_tell(connection):
+        return True
+    watch, now = watch_of(connection), time.monotonic()
+    if now - watch.looked < PEEK_SECONDS:
+        return True
+    watch.looked = now
+    status = connection.pgconn.transaction_status
+    if status != _IDLE:
+        return bool(status != _UNKNOWN)
+    # Another thread that shares the connection is at work on it.
+    if not connection.lock.acquire(blocking=False):
+        return True
+    try:
+        ended = _ended(connection, watch)
+    finally:
+        connection.lock.release()
+    if ended or (watch.fenced and not mode.is_read_only(alias)):
+        return False
+    try:
+        _ask_if_needed(alias, connection, watch, now)
+    except load_driver().Error as error:
+        _tell_unanswered(alias, error)
+        return False
+    return True
+
+
+def _ask_if_needed(alias: str, connection: Any, watch: Watch, now: float) -> None:
+    if watch.heard:
+        watch.heard = False
+        ask(alias, connection)
+    elif watch.pushed is None and now - watch.opened >= ASK_SECONDS:
+        _listen(alias, connection, watch)
+    elif not watch.pushed and due(alias):
+        ask(alias, connection)
+
+
+def _listen(alias: str, connection: Any, watch: Watch) -> None:
+    """Have the news pushed where that works: not on a standby, not through a pooler, not within transactions."""
+    answer = ask(alias, connection)
+    watch.pushed = (
+        conf.listen()
+        and not answer.standby
+        and answer.pid == connection.info.backend_pid
+        and connection.autocommit
+    )
+    if watch.pushed:
+        connection.execute("LISTEN readonly_router", prepare=False)
+        # Only now: a switch between the first answer and LISTEN is told by neither.
+        ask(alias, connection)
+
+
+# Names and operators are spelt whole: the site's search_path may hold others.
+_ASK = """SELECT pg_catalog.pg_backend_pid(), pg_catalog.pg_is_in_recovery(),
+    (CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()
+          ELSE pg_catalog.pg_current_wal_insert_lsn() END) OPERATOR(pg_catalog.-) '0/0'::pg_catalog.pg_lsn,
+    EXISTS (SELECT FROM pg_catalog.pg_db_role_setting s
+        JOIN pg_catalog.pg_database d ON d.oid OPERATOR(pg_catalog.=) s.setdatabase
+        JOIN pg_catalog.pg_roles r ON r.oid OPERATOR(pg_catalog.=) s.setrole
+        WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()
+          AND (r.rolname::text OPERATOR(pg_catalog.=) %(writer)s OR %(writer)s OPERATOR(pg_catalog.=) '')
+          AND %(marked)s OPERATOR(pg_catalog.=) ANY (s.setconfig))"""
+_EVENT = """SELECT at, reason, eta, by FROM readonly_router_event
+    WHERE kind = 'on' AND alias = %s ORDER BY id DESC LIMIT 1"""
+
+
+def ask(alias: str, connection: Any) -> Answer:
+    """Ask the catalog for the writer's switch, on either login of the pair, and note the answer."""
+    started = time.monotonic()
+    row = connection.execute(_ASK, {"writer": writer_login(alias), "marked": MARKED}, prepare=False).fetchone()
+    answer = Answer(pid=row[0], standby=row[1], position=int(row[2] or 0), read_only=row[3])
+    switch = _said(alias, connection) if answer.read_only else None
+    _end_own_transaction(connection)
+    if answer.standby and answer.position < _positions.get(alias, 0):
+        _asked[alias] = started  # it has not replayed yet what is known
+        return answer
+    _positions[alias] = answer.position
+    _learn(alias, switch, started=started)
+    return answer
+
+
+def _said(alias: str, connection: Any) -> Switch:
+    """Return what the operator said; a table that is not there, or not readable, tells nothing."""
+    try:
+        row = connection.execute(_EVENT, [alias], prepare=False).fetchone()
+    except load_driver().Error as error:
+        logger.info("No event of the switch of '%s' can be read: %s", alias, str(error).partition("\n")[0])
+        row = None
+    return Switch() if row is None else Switch(since=row[0], reason=row[1], eta=row[2], by=row[3])
+
+
+def _end_own_transaction(connection: Any) -> None:
+    if not connection.autocommit:
+        connection.rollback()
+
+
+def _learn(alias: str, switch: Switch | None, *, started: float) -> None:
+    """Note what an answer says that was asked for at `started`; a change is logged and signalled."""
+    if started < _asked.get(alias, 0.0):
+        return
+    _asked[alias] = started
+    before = mode.switch(alias)
+    if before == switch:
+        return
+    mode.set_switch(alias, switch)
+    if (before is None) == (switch is None):
+        return
+    logger.info("'%s' is %s.", alias, "writable again" if switch is None else "switched read-only")
+    known = switch or Switch()
+    status = Status(
+        read_only=switch is not None,
+        source="switch",
+        alias=alias,
+        since=known.since,
+        reason=known.reason,
+        eta=known.eta,
+        by=known.by,
+    )
+    read_only_changed.send_robust(sender=Status, alias=alias, read_only=status.read_only, status=status)
+
+
+def _tell_unanswered(alias: str, error: Exception) -> None:
+    state = "read-only" if mode.switch(alias) else "writable"
+    logger.warning(
+        "The switch of '%s' could not be asked for (%s); it is taken to be %s as before.",
+        alias,
+        str(error).partition("\n")[0],
+        state,
+    )
+
+
+_OPEN = """SELECT (SELECT pg_catalog.set_config(%(setting)s, 'off', false) FROM
+    (SELECT pg_catalog.pg_try_advisory_lock_shared(pg_catalog.hashtextextended(%(lock)s, 0)) AS got) l
+    WHERE l.got)"""
+
+
+def open_for_writing(alias: str, connection: Any) -> None:
+    """Let a writer's session write although the switch is on: for `writable()`.
+
+    Raises ModeError while the switch is being thrown. Through a pooler the session belongs to others too: it stays
+    as it is, and PostgreSQL refuses the writes.
+    """
+    watch = watch_of(connection)
+    answer = ask(alias, connection)
+    watch.fenced = answer.read_only
+    if not answer.read_only or answer.pid != connection.info.backend_pid:
+        return
+    row = connection.execute(_OPEN, {"setting": SETTING, "lock": WRITABLE_LOCK}, prepare=False).fetchone()
+    # Not rolled back, which would take the setting back.
+    if not connection.autocommit:
+        connection.commit()
+    if row[0] is None:
+        raise ModeError(f"'{alias}' is being switched read-only at this moment; try writable() again afterwards.")
+    watch.fenced, watch.opened_for_writing = False, True
+
+
+def writer_login(alias: str) -> str:
+    """Return the writer's login name as DATABASES gives it; empty where libpq finds it elsewhere."""
+    entry: Mapping[str, Any] = connections.settings[alias]
+    return str(entry["USER"] or entry["OPTIONS"].get("user") or "")
+
+
+def load_driver() -> Any:
+    """Return psycopg, which an import of this package must not import."""
+    return load_backend("django.db.backends.postgresql").DatabaseWrapper.Database
+
+
+# -- the socket
+
+
+def _poll(descriptor: int) -> Callable[[], Any]:
+    """Return a function that tells whether the socket has something to read, without waiting."""
+    if not hasattr(select, "poll"):  # Windows, and what gevent leaves of the module
+        return lambda: select.select([descriptor], [], [], 0)[0]
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return lambda: poll.poll(0)
+
+
+def _ended(connection: Any, watch: Watch) -> bool:
+    """Read what came in; tell whether the other end is gone: its last words come before the end itself."""
+    pgconn = connection.pgconn
+    try:
+        watch.poll = watch.poll or _poll(pgconn.socket)
+        while watch.poll():
+            pgconn.consume_input()
+            _hand_over(pgconn)
+    except load_driver().Error:
+        return True
+    return False
+
+
+def _hand_over(pgconn: Any) -> None:
+    while (notification := pgconn.notifies()) is not None:
+        pgconn.notify_handler(notification)

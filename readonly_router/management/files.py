@@ -1,0 +1,47 @@
+"""Receipts in files."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from ..errors import SwitchError
+from ..switch.receipt import Receipt
+
+
+def document(receipts: Iterable[Receipt]) -> str:
+    """Return a JSON array of the receipts."""
+    return json.dumps([json.loads(receipt.to_json()) for receipt in receipts], indent=2, ensure_ascii=False)
+
+
+def writable(name: str | None) -> Path | None:
+    """Return the path of a file that can be written; raise SwitchError before anything is switched."""
+    if name is None:
+        return None
+    path = Path(name)
+    if path.is_dir() or not os.access(path if path.exists() else path.absolute().parent, os.W_OK):
+        raise SwitchError(f"The receipt cannot be written to {name}; name a file in a directory you may write to.")
+    return path
+
+
+def replace(path: Path, text: str) -> None:
+    """Write a file in whole or not at all."""
+    part = path.with_name(f"{path.name}.part")
+    part.write_text(text + "\n")
+    part.replace(path)
+
+
+def receipts(name: str, databases: Sequence[str] | None) -> list[Receipt]:
+    """Return the receipts of a file, or of standard input (`-`), for these writer aliases or for all."""
+    try:
+        found = json.loads(sys.stdin.read() if name == "-" else Path(name).read_text())
+    except (OSError, ValueError) as error:
+        raise SwitchError(f"{name} holds no receipt ({error}); name the file that read_only on wrote.") from None
+    every = [Receipt.from_json(json.dumps(each)) for each in (found if isinstance(found, list) else [found])]
+    kept = [receipt for receipt in every if databases is None or receipt.alias in databases]
+    if not kept:
+        raise SwitchError(f"{name} holds no receipt of {', '.join(databases or ['any database'])}.")
+    return kept

@@ -1,0 +1,38 @@
+"""The audit events of the switch: who switched which writer, when, why, until when, and the receipt."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db import models
+
+from .switch.mark import EVENTS
+
+
+class Event(models.Model):
+    """One act of an operator, written in the transaction of the act itself.
+
+    `kind` is `on`, `off`, `undone` (an `on` that missed its deadline or was interrupted) or `exec`; `roles` lists
+    the roles fenced, `receipt` is the receipt of an `on` once it was proved, `details` what the act adds.
+    """
+
+    at: models.Field[datetime, datetime] = models.DateTimeField()
+    kind: models.Field[str, str] = models.CharField(max_length=10)
+    alias: models.Field[str, str] = models.TextField()
+    roles = models.JSONField(default=list)
+    reason: models.Field[str, str] = models.TextField(blank=True)
+    eta: models.Field[datetime | None, datetime | None] = models.DateTimeField(null=True, blank=True)
+    by: models.Field[str, str] = models.TextField()
+    os_user: models.Field[str, str] = models.TextField()
+    host: models.Field[str, str] = models.TextField()
+    receipt = models.JSONField(null=True, blank=True)
+    details = models.JSONField(default=dict)
+
+    class Meta:
+        db_table = EVENTS
+        ordering = ("-id",)
+        default_permissions = ("view",)
+        verbose_name = "switch event"
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M:%S %Z} {self.kind} {self.alias} by {self.by}"

@@ -1,0 +1,1 @@
+"""The switch: flip a setting of the writer's role, drain its sessions, write a receipt, verify it."""

@@ -1,0 +1,327 @@
+"""What PostgreSQL says of the switch: roles and their settings, sessions, locks, and where the database stands."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, cast
+
+import psycopg
+from psycopg import sql
+
+from ..errors import SwitchError
+from .mark import EVENTS, MARKED, SETTING, SWITCH_LOCK, WRITABLE_LOCK
+from .receipt import Horizon
+from .spec import RoleFacts, Session
+
+Connection = psycopg.Connection[Any]
+
+# The names of the database's own roles; the login at work must be able to see and to end a session of each.
+_ROLES = """SELECT r.rolname::text, r.rolsuper, r.rolcanlogin,
+    pg_has_role(r.oid, 'USAGE') OR pg_has_role('pg_read_all_stats', 'USAGE'),
+    pg_has_role(r.oid, 'USAGE') OR (NOT r.rolsuper AND pg_has_role('pg_signal_backend', 'USAGE')),
+    (SELECT split_part(c, '=', 2) FROM pg_db_role_setting s, unnest(s.setconfig) c
+     WHERE s.setrole = r.oid AND s.setdatabase = d.oid AND c LIKE %(setting)s || '=%%')
+    FROM pg_roles r, pg_database d WHERE d.datname = current_database() AND r.rolname = ANY (%(names)s)"""
+
+
+def roles(connection: Connection, names: Iterable[str]) -> dict[str, RoleFacts]:
+    """Return what the roles of these names are; a missing one is left out."""
+    rows = connection.execute(_ROLES, {"setting": SETTING, "names": list(names)})
+    return {
+        name: RoleFacts(
+            name=name, superuser=is_super, canlogin=login, visible=visible, endable=endable, setting=setting
+        )
+        for name, is_super, login, visible, endable, setting in rows
+    }
+
+
+_MARKED = """SELECT r.rolname::text FROM pg_db_role_setting s
+    JOIN pg_roles r ON r.oid = s.setrole JOIN pg_database d ON d.oid = s.setdatabase
+    WHERE d.datname = current_database() AND %s = ANY (s.setconfig) ORDER BY 1"""
+
+
+def marked(connection: Connection) -> tuple[str, ...]:
+    """Return the roles that the switch made read-only in this database."""
+    return tuple(row[0] for row in connection.execute(_MARKED, [MARKED]))
+
+
+# Logins that may write: they, a role they are a member of, or PUBLIC owns a relation or holds more than SELECT.
+_UNCOVERED = """WITH writing AS (
+        SELECT relowner AS role FROM pg_class WHERE relkind IN ('r', 'p') AND oid >= 16384
+        UNION SELECT a.grantee FROM pg_class c, aclexplode(c.relacl) a
+        WHERE c.relkind IN ('r', 'p', 'v', 'S', 'f') AND c.oid >= 16384
+          AND a.privilege_type IN ('INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'USAGE')
+        UNION SELECT oid FROM pg_roles WHERE rolname IN ('pg_write_all_data', 'pg_execute_server_program'))
+    SELECT r.rolname::text, r.rolsuper FROM pg_roles r WHERE r.rolcanlogin AND NOT r.rolname = ANY (%(fenced)s)
+      AND (r.rolsuper OR (has_database_privilege(r.oid, current_database(), 'CONNECT') AND EXISTS (
+           SELECT FROM writing w WHERE w.role = 0 OR pg_has_role(r.oid, w.role, 'MEMBER')))) ORDER BY 1"""
+
+
+def unfenced(connection: Connection, fenced: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the other logins that may write here, and the superusers among all logins."""
+    rows = connection.execute(_UNCOVERED, {"fenced": list(fenced)}).fetchall()
+    return tuple(name for name, is_super in rows if not is_super), tuple(
+        name for name, is_super in rows if is_super
+    )
+
+
+# -- sessions
+
+_SESSIONS = """SELECT a.pid, a.usename::text, coalesce(a.backend_type, ''), a.state, a.backend_start,
+    extract(epoch FROM clock_timestamp() - a.state_change)::float,
+    extract(epoch FROM clock_timestamp() - a.xact_start)::float,
+    coalesce(a.application_name, ''), coalesce(host(a.client_addr), ''), coalesce(a.query, '')
+    FROM pg_stat_activity a WHERE a.datname = current_database() AND a.pid <> pg_backend_pid()
+      AND a.usename = ANY (%s) ORDER BY a.xact_start NULLS LAST, a.pid"""
+
+
+def sessions(connection: Connection, names: Iterable[str]) -> list[Session]:
+    """Return the sessions of these roles in this database, but our own."""
+    return [
+        Session(
+            pid=pid,
+            role=role,
+            kind=kind,
+            state=state,
+            began=began,
+            idle_for=idle_for,
+            open_for=open_for,
+            application=application,
+            client=client,
+            query=query,
+        )
+        for (
+            pid, role, kind, state, began, idle_for, open_for, application, client, query,
+        ) in connection.execute(_SESSIONS, [list(names)])
+    ]  # fmt: skip
+
+
+def everyone(connection: Connection) -> tuple[str, ...]:
+    """Return every role that has a session in this database, but our own."""
+    rows = connection.execute(
+        "SELECT DISTINCT usename::text FROM pg_stat_activity WHERE datname = current_database()"
+        " AND usename IS NOT NULL AND pid <> pg_backend_pid()"
+    )
+    return tuple(row[0] for row in rows)
+
+
+def starting(connection: Connection) -> tuple[int, ...]:
+    """Return the processes of sessions that hold a virtual transaction id but have no name yet.
+
+    The order matters: a session's start-up transaction ends only after its entry is visible, so the ids come
+    first, and the names in a statement of their own. https://www.postgresql.org/docs/current/view-pg-locks.html
+    """
+    rows = connection.execute("SELECT pid FROM pg_locks WHERE locktype = 'virtualxid' AND pid <> pg_backend_pid()")
+    holders = {row[0] for row in rows}
+    if not holders:
+        return ()
+    named = connection.execute("SELECT pid FROM pg_stat_activity WHERE usesysid IS NOT NULL OR datid IS NOT NULL")
+    return tuple(sorted(holders - {row[0] for row in named}))
+
+
+def prepared(connection: Connection) -> tuple[str, ...]:
+    """Return the prepared transactions of this database, each with its owner."""
+    return tuple(
+        row[0]
+        for row in connection.execute(
+            "SELECT format('%s of ''%s''', quote_literal(gid), owner) FROM pg_prepared_xacts"
+            " WHERE database = current_database() ORDER BY 1"
+        )
+    )
+
+
+_LOCK_HOLDERS = """SELECT l.pid FROM pg_locks l, (SELECT hashtextextended(%s, 0) AS key) k
+    WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND l.pid <> pg_backend_pid()
+      AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+      AND l.classid::bigint = (k.key >> 32) & 4294967295 AND l.objid::bigint = k.key & 4294967295"""
+
+
+def writing_through(connection: Connection) -> frozenset[int]:
+    """Return the processes of sessions that write through the switch (`writable()`)."""
+    return frozenset(row[0] for row in connection.execute(_LOCK_HOLDERS, [WRITABLE_LOCK]))
+
+
+def switching(connection: Connection) -> tuple[int, ...]:
+    """Return the processes of commands that are at work on the switch."""
+    return tuple(row[0] for row in connection.execute(_LOCK_HOLDERS, [SWITCH_LOCK]))
+
+
+def try_lock(connection: Connection, name: str) -> bool:
+    """Take an advisory lock of this session if it is free."""
+    row = connection.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", [name]).fetchone()
+    return bool(row and row[0])
+
+
+def unlock(connection: Connection, name: str) -> None:
+    """Give an advisory lock back."""
+    connection.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", [name])
+
+
+def server_time(connection: Connection) -> datetime:
+    """Return the server's clock as an aware datetime."""
+    row = connection.execute("SELECT clock_timestamp()").fetchone()
+    if row is None:
+        raise SwitchError("PostgreSQL did not tell the time.")
+    return cast(datetime, row[0])
+
+
+def own_transaction(connection: Connection) -> int:
+    """Return the id of the transaction that is open, and take one if it has none."""
+    row = connection.execute("SELECT pg_current_xact_id()::text::bigint").fetchone()
+    return int(row[0]) if row else 0
+
+
+# -- events
+
+
+def events_table(connection: Connection) -> sql.Composed | None:
+    """Return the table of audit events with its schema; None where it was not migrated."""
+    rows = connection.execute(
+        "SELECT n.nspname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE c.relname = %s AND c.relkind = 'r' ORDER BY n.nspname = 'public' DESC, n.nspname",
+        [EVENTS],
+    ).fetchall()
+    return sql.SQL("{}").format(sql.Identifier(rows[0][0], EVENTS)) if rows else None
+
+
+_LAST = """SELECT id, at, kind, reason, eta, by, receipt, details FROM {} WHERE alias = %s AND kind <> 'exec'
+    ORDER BY id DESC LIMIT 1"""
+
+
+def last_event(connection: Connection, table: sql.Composed, alias: str) -> dict[str, Any] | None:
+    """Return the last act on the alias's switch."""
+    cursor = connection.cursor(row_factory=psycopg.rows.dict_row)
+    return cursor.execute(sql.SQL(_LAST).format(table), [alias]).fetchone()
+
+
+# -- where the database stands
+
+# No backend reports its counters later than this after it became idle (PGSTAT_IDLE_INTERVAL, 10 s);
+# PostgreSQL 14's has no such limit.
+SETTLE_SECONDS = 11.0
+
+_PLACE = """SELECT (SELECT system_identifier::text FROM pg_control_system()), current_database()::text,
+    (SELECT oid::bigint FROM pg_database WHERE datname = current_database()),
+    (SELECT timeline_id FROM pg_control_checkpoint()), pg_current_wal_insert_lsn()::text,
+    pg_snapshot_xmax(s)::text::bigint, ARRAY(SELECT x::text::bigint FROM pg_snapshot_xip(s) x ORDER BY 1),
+    (SELECT coalesce(stats_reset::text, '') FROM pg_stat_database WHERE datname = current_database())
+    FROM pg_current_snapshot() s"""
+
+# Without the events of the switch itself, and what ANALYZE writes.
+_COUNTERS = """SELECT format('%%I.%%I', s.schemaname, s.relname), n_tup_ins + n_tup_upd + n_tup_del
+    FROM pg_stat_all_tables s JOIN pg_class c ON c.oid = s.relid
+    WHERE n_tup_ins + n_tup_upd + n_tup_del > 0 AND NOT c.relisshared AND s.relname <> %s
+      AND NOT (s.schemaname = 'pg_catalog' AND s.relname IN ('pg_statistic', 'pg_statistic_ext_data'))
+      AND s.schemaname !~ '^pg_(temp|toast)'"""
+
+
+def horizon(connection: Connection) -> Horizon:
+    """Return where the database stands, in whole. Writes nothing, and takes no transaction id."""
+    counters = _settled_counters(connection)
+    sequences, unreadable = _sequences(connection)
+    return replace(
+        place(connection),
+        sequences=sequences,
+        unreadable=unreadable,
+        prepared=prepared(connection),
+        counters=counters,
+    )
+
+
+def place(connection: Connection) -> Horizon:
+    """Return where the database stands, without its sequences, prepared transactions and counters."""
+    row = connection.execute(_PLACE).fetchone()
+    if row is None:
+        raise SwitchError("PostgreSQL did not say where the database stands.")
+    system, database, oid, timeline, lsn, next_xid, running, since = row
+    return Horizon(
+        system_identifier=system,
+        database=database,
+        database_oid=oid,
+        timeline=timeline,
+        lsn=lsn,
+        next_xid=next_xid,
+        running=tuple(running),
+        counters_since=since or "",
+    )
+
+
+def _settled_counters(connection: Connection) -> dict[str, int]:
+    counters = _counters(connection)
+    while connection.info.server_version < 150000:
+        # The statistics collector of PostgreSQL 14 writes its file at most every 500 ms.
+        time.sleep(0.6)
+        before, counters = counters, _counters(connection)
+        if before == counters:
+            break
+    return counters
+
+
+def _counters(connection: Connection) -> dict[str, int]:
+    return {name: int(rows) for name, rows in connection.execute(_COUNTERS, [EVENTS])}
+
+
+_SEQUENCE_NAMES = """SELECT c.oid::bigint, n.nspname::text, c.relname::text, format('%%I.%%I', n.nspname, c.relname),
+    has_sequence_privilege(c.oid, 'SELECT') AND has_schema_privilege(n.oid, 'USAGE')
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind = 'S' AND c.relpersistence <> 't' AND c.relname NOT LIKE %s || '%%' ORDER BY 4"""
+_SEQUENCE_BATCH = 500
+
+
+def _sequences(connection: Connection) -> tuple[dict[str, tuple[int, bool]], tuple[str, ...]]:
+    found = connection.execute(_SEQUENCE_NAMES, [EVENTS]).fetchall()
+    readable = [row for row in found if row[4]]
+    values = (
+        _from_catalog(connection)
+        if connection.info.server_version >= 180000
+        else _one_by_one(connection, readable)
+    )
+    sequences = {name: values[oid] for oid, _, _, name, _ in readable if oid in values}
+    return sequences, tuple(name for *_, name, can_read in found if not can_read)
+
+
+def _from_catalog(connection: Connection) -> dict[int, tuple[int, bool]]:
+    # https://www.postgresql.org/docs/18/functions-sequence.html
+    query = (
+        "SELECT c.oid::bigint, d.last_value, d.is_called FROM"
+        # OFFSET 0 keeps the function away from what is no sequence.
+        " (SELECT oid FROM pg_class WHERE relkind = 'S' AND relpersistence <> 't' OFFSET 0) c,"
+        " pg_get_sequence_data(c.oid) d WHERE d.last_value IS NOT NULL"
+    )
+    return {oid: (last, called) for oid, last, called in connection.execute(query)}
+
+
+def _one_by_one(connection: Connection, readable: list[Any]) -> dict[int, tuple[int, bool]]:
+    values: dict[int, tuple[int, bool]] = {}
+    for start in range(0, len(readable), _SEQUENCE_BATCH):
+        parts = [
+            sql.SQL("SELECT {}::bigint, last_value, is_called FROM {}").format(
+                sql.Literal(oid), sql.Identifier(schema, name)
+            )
+            for oid, schema, name, _, _ in readable[start : start + _SEQUENCE_BATCH]
+        ]
+        rows = connection.execute(sql.SQL(" UNION ALL ").join(parts))
+        values.update({oid: (last, called) for oid, last, called in rows})
+    return values
+
+
+_UNSETTLED = """SELECT format('process %%s of ''%%s''', a.pid, a.usename) FROM pg_stat_activity a
+    WHERE a.datname = current_database() AND a.pid <> pg_backend_pid() AND a.usename IS NOT NULL
+      AND NOT a.usename = ANY (%(reading)s)
+      AND (a.state_change IS NULL OR a.backend_xid IS NOT NULL
+           OR a.state_change > clock_timestamp() - %(settle)s * interval '1 second'
+           OR (%(never)s AND a.state_change > %(since)s)) ORDER BY a.pid"""
+
+
+def unsettled(connection: Connection, *, since: Any, reading: Iterable[str]) -> tuple[str, ...]:
+    """Return the sessions that may have written what the server has not counted yet; `reading` are twins."""
+    wanted = {
+        "since": since,
+        "reading": list(reading),
+        "settle": SETTLE_SECONDS,
+        "never": connection.info.server_version < 150000,
+    }
+    return tuple(row[0] for row in connection.execute(_UNSETTLED, wanted))

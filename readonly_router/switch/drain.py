@@ -1,0 +1,209 @@
+"""Waits until no session of the fenced roles is left that could still write, and ends those that are idle."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import Enum
+
+from . import catalog
+from .catalog import Connection
+from .mark import WRITABLE_LOCK
+from .spec import Order, Session, Tell
+
+# Between two looks; and between two lines of progress.
+PAUSE_SECONDS = 0.02
+TELL_SECONDS = 1.0
+# How long --force lets sessions end by themselves after it cancelled their queries, and after it ended them.
+CANCEL_SECONDS = 1.0
+END_SECONDS = 5.0
+
+CLIENT = "client backend"
+
+
+class Fate(Enum):
+    """What a drain does with a session."""
+
+    LEFT = "began read-only"
+    WAIT = "wait"
+    END = "end"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Left:
+    """What stands between a switch and its receipt."""
+
+    sessions: tuple[Session, ...] = ()
+    starting: tuple[int, ...] = ()
+    prepared: tuple[str, ...] = ()
+    locked: bool = False
+
+    @property
+    def drained(self) -> bool:
+        return not (self.sessions or self.starting or self.prepared) and self.locked
+
+    def says(self, *, show_queries: bool = False) -> tuple[str, ...]:
+        """Return each in one line."""
+        return (
+            *(session.says(show_queries=show_queries) for session in self.sessions),
+            *(f"process {pid}, still logging in" for pid in self.starting),
+            *(f"prepared transaction {name}; commit or roll it back" for name in self.prepared),
+        )
+
+
+def fate(
+    session: Session, *, switched_at: datetime, elapsed: float, grace: float, writes_through: bool = False
+) -> Fate:
+    """Return what becomes of a session `elapsed` seconds after the switch.
+
+    Who began later than `switched_at` began read-only, but for background workers, which start again by
+    themselves, and for sessions that write through the switch. An idle session ends once it was idle for the
+    grace, or the grace is over; a transaction is never ended, and what cannot be seen is never taken for drained.
+    """
+    client = session.kind == CLIENT
+    if client and not writes_through and session.began is not None and session.began > switched_at:
+        return Fate.LEFT
+    if session.kind == "parallel worker":
+        return Fate.LEFT  # as its leader
+    idle = client and session.state == "idle"
+    if idle and (elapsed >= grace or (session.idle_for or 0.0) >= grace):
+        return Fate.END
+    return Fate.WAIT
+
+
+def drain(
+    connection: Connection, roles: Iterable[str], switched_at: datetime, order: Order, tell: Tell
+) -> tuple[Left, int]:
+    """Wait until nothing is left, or the deadline; return what is left and how many sessions were ended.
+
+    Holds WRITABLE_LOCK when it returns drained, so that no `writable()` begins before the receipt is written.
+    """
+    roles = tuple(roles)
+    began = time.monotonic()
+    ended: set[int] = set()
+    told = began
+    while True:
+        elapsed = time.monotonic() - began
+        left, idle = _look(connection, roles, switched_at, elapsed=elapsed, grace=order.grace)
+        if left.drained or elapsed >= order.deadline:
+            return left, len(ended)
+        ended |= _end(connection, idle)
+        if time.monotonic() - told >= TELL_SECONDS:
+            tell(_progress(left, order))
+            told = time.monotonic()
+        time.sleep(PAUSE_SECONDS)
+
+
+def force(
+    connection: Connection, roles: Iterable[str], switched_at: datetime, left: Left, tell: Tell
+) -> tuple[Left, int]:
+    """Cancel what runs, then end every session that is left; return what is left even so."""
+    roles = tuple(roles)
+    busy = tuple(session for session in left.sessions if session.state == "active")
+    tell(f"cancel {len(busy)} queries")
+    _signal(connection, _CANCEL, busy)
+    left, _ = _wait(connection, roles, switched_at, seconds=CANCEL_SECONDS, ending=False)
+    tell(f"end {len(left.sessions)} sessions")
+    return _wait(connection, roles, switched_at, seconds=END_SECONDS, ending=True)
+
+
+def _wait(
+    connection: Connection, roles: Sequence[str], switched_at: datetime, *, seconds: float, ending: bool
+) -> tuple[Left, int]:
+    deadline, ended = time.monotonic() + seconds, set[int]()
+    while True:
+        left, _ = _look(connection, roles, switched_at, elapsed=0.0, grace=0.0)
+        if left.drained or time.monotonic() >= deadline:
+            return left, len(ended)
+        if ending:
+            ended |= _signal(connection, _TERMINATE, left.sessions)
+        time.sleep(PAUSE_SECONDS)
+
+
+def _look(
+    connection: Connection, roles: Sequence[str], switched_at: datetime, *, elapsed: float, grace: float
+) -> tuple[Left, tuple[Session, ...]]:
+    """Return what is left, and which sessions of it are to be ended."""
+    # Before the sessions: see catalog.starting.
+    starting = catalog.starting(connection)
+    through = catalog.writing_through(connection)
+    fates = {
+        session: fate(
+            session,
+            switched_at=switched_at,
+            elapsed=elapsed,
+            grace=grace,
+            writes_through=session.pid in through,
+        )
+        for session in catalog.sessions(connection, roles)
+    }
+    left = Left(
+        sessions=tuple(session for session, found in fates.items() if found is not Fate.LEFT),
+        starting=starting,
+        prepared=catalog.prepared(connection),
+    )
+    if not (left.sessions or left.starting or left.prepared):
+        left = replace(left, locked=catalog.try_lock(connection, WRITABLE_LOCK))
+    return left, tuple(session for session, found in fates.items() if found is Fate.END)
+
+
+_END_IDLE = """SELECT pid FROM pg_stat_activity WHERE pid = %s AND backend_start = %s AND state = 'idle'
+    AND pg_terminate_backend(pid)"""
+
+
+def _end(connection: Connection, idle: Iterable[Session]) -> set[int]:
+    """End sessions that are idle still: pids are reused, and a session may have gone back to work."""
+    return {
+        session.pid
+        for session in idle
+        if connection.execute(_END_IDLE, [session.pid, session.began]).fetchone() is not None
+    }
+
+
+_CANCEL = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE pid = %s AND backend_start = %s"
+_TERMINATE = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = %s AND backend_start = %s"
+
+
+def _signal(connection: Connection, query: str, found: Iterable[Session]) -> set[int]:
+    reached = set()
+    for session in found:
+        row = connection.execute(query, [session.pid, session.began]).fetchone()
+        if row and row[0]:
+            reached.add(session.pid)
+    return reached
+
+
+def renew(
+    connection: Connection, roles: Iterable[str], *, after: datetime, before: datetime, grace: float, tell: Tell
+) -> tuple[Session, ...]:
+    """End the idle sessions that began while the switch was on, for they stay read-only; return those left.
+
+    Whoever shares them, a pooler or a program that keeps its connection, gets a writable one next.
+    """
+    deadline = time.monotonic() + grace
+    ended = 0
+    while True:
+        stale = tuple(
+            session
+            for session in catalog.sessions(connection, roles)
+            if session.kind == CLIENT and session.began is not None and after <= session.began <= before
+        )
+        if not stale or time.monotonic() >= deadline:
+            if ended:
+                tell(f"ended {ended} idle sessions that began read-only")
+            return stale
+        ended += len(_end(connection, (session for session in stale if session.state == "idle")))
+        time.sleep(PAUSE_SECONDS)
+
+
+def _progress(left: Left, order: Order) -> str:
+    count = f"{len(left.sessions)} sessions to drain"
+    if left.starting:
+        count += f", {len(left.starting)} logging in"
+    if left.prepared:
+        count += f", {len(left.prepared)} prepared transactions"
+    # Sorted by the age of their transactions.
+    oldest = next(iter(left.sessions), None)
+    return f"{count}; oldest: {oldest.says(show_queries=order.show_queries)}" if oldest else count

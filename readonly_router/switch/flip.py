@@ -1,0 +1,139 @@
+"""The two transactions of the switch: on sets the roles' default, off resets it, each with its event and news."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from psycopg import sql
+
+from ..errors import SwitchError
+from .catalog import Connection, events_table, server_time
+from .mark import CHANNEL, MARK, SETTING
+from .receipt import Receipt
+from .spec import Operator, Order, Target
+
+
+def flip_on(connection: Connection, target: Target, order: Order, roles: Iterable[str]) -> tuple[int, datetime]:
+    """Make the roles' next sessions read-only and tell those that listen.
+
+    Return the event's id and a time of the server's clock after the commit: a session that began later than that
+    began read-only.
+    """
+    roles = tuple(roles)
+    with connection.transaction():
+        for role in roles:
+            _execute(connection, "ALTER ROLE {} IN DATABASE {} SET {} = {}", role, SETTING, MARK)
+            if order.fence == "login":
+                connection.execute(sql.SQL("ALTER ROLE {} NOLOGIN").format(sql.Identifier(role)))
+        event = write_event(
+            connection,
+            target,
+            "on",
+            order.operator,
+            roles=roles,
+            reason=order.reason,
+            eta=order.eta,
+            details={"fence": order.fence},
+        )
+        _tell(connection)
+    return event, server_time(connection)
+
+
+def flip_off(
+    connection: Connection,
+    target: Target,
+    operator: Operator,
+    *,
+    roles: Iterable[str],
+    logins: Iterable[str],
+    kind: str = "off",
+    reason: str = "",
+) -> datetime:
+    """Reset what on set, and only that; return a time of the server's clock just before the commit."""
+    roles = tuple(roles)
+    with connection.transaction():
+        for role in roles:
+            _execute(connection, "ALTER ROLE {} IN DATABASE {} RESET {}", role, SETTING)
+        for role in logins:
+            connection.execute(sql.SQL("ALTER ROLE {} LOGIN").format(sql.Identifier(role)))
+        write_event(connection, target, kind, operator, roles=roles, reason=reason)
+        _tell(connection)
+        return server_time(connection)
+
+
+def _execute(connection: Connection, text: str, role: str, setting: str, value: str = "") -> None:
+    parts: list[sql.Composable] = [
+        sql.Identifier(role),
+        sql.Identifier(connection.info.dbname),
+        sql.Identifier(setting),
+    ]
+    connection.execute(sql.SQL(text).format(*parts, *([sql.Literal(value)] if value else [])))
+
+
+def _tell(connection: Connection) -> None:
+    # Delivered when the transaction commits. https://www.postgresql.org/docs/current/sql-notify.html
+    connection.execute(sql.SQL("NOTIFY {}").format(sql.Identifier(CHANNEL)))
+
+
+# -- events
+
+_COLUMNS = ("at", "kind", "alias", "roles", "reason", "eta", "by", "os_user", "host", "details")
+
+
+def write_event(
+    connection: Connection,
+    target: Target,
+    kind: str,
+    operator: Operator,
+    *,
+    roles: Iterable[str] = (),
+    reason: str = "",
+    eta: datetime | None = None,
+    details: Mapping[str, Any] | None = None,
+) -> int:
+    """Insert an audit event and return its id."""
+    values = (
+        kind,
+        target.alias,
+        json.dumps(list(roles)),
+        reason,
+        eta,
+        operator.by,
+        operator.os_user,
+        operator.host,
+        json.dumps(details or {}),
+    )
+    columns = sql.SQL(", ").join(map(sql.Identifier, _COLUMNS))
+    row = connection.execute(
+        sql.SQL("INSERT INTO {} ({}) VALUES (clock_timestamp(), {}) RETURNING id").format(
+            _table(connection), columns, sql.SQL(", ").join([sql.Placeholder()] * len(values))
+        ),
+        values,
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def add_details(connection: Connection, event: int, details: Mapping[str, Any]) -> None:
+    """Add to an event what became of the act."""
+    connection.execute(
+        sql.SQL("UPDATE {} SET details = details || %s::jsonb WHERE id = %s").format(_table(connection)),
+        [json.dumps(details), event],
+    )
+
+
+def write_receipt(connection: Connection, receipt: Receipt) -> None:
+    """Keep the receipt with its event."""
+    connection.execute(
+        sql.SQL("UPDATE {} SET receipt = %s WHERE id = %s").format(_table(connection)),
+        [receipt.to_json(), receipt.event],
+    )
+
+
+def _table(connection: Connection) -> sql.Composed:
+    table = events_table(connection)
+    if table is None:
+        raise SwitchError("The table of audit events is missing; run manage.py migrate readonly_router.")
+    return table

@@ -1,0 +1,363 @@
+"""Throws the switch: look, flip, drain, prove, and undo all of it when one of them fails."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+import psycopg
+
+from .. import conf, mode
+from ..conf import ProcessMode
+from ..durations import seconds
+from ..errors import ConfigurationError, DrainError, ModeError, SwitchError
+from ..roles.logins import first_line
+from . import catalog, preflight
+from .catalog import Connection
+from .drain import Left, drain, force, renew
+from .flip import flip_off, flip_on, write_receipt
+from .mark import SETTING, SWITCH_LOCK, WRITABLE_LOCK
+from .receipt import Receipt
+from .spec import Operator, Order, State, Target, Tell, print_nothing
+from .targets import connect, session, target_for
+
+Databases = str | Iterable[str] | None
+
+
+@dataclass(kw_only=True)
+class Throw:
+    """One writer while its switch is thrown."""
+
+    target: Target
+    connection: Connection
+    state: State
+    roles: tuple[str, ...] = ()
+    event: int = 0
+    switched_at: datetime | None = None
+    flipped: bool = False
+    tell: Tell = field(default=print_nothing)
+
+
+def switch_on(
+    databases: Databases = None,
+    *,
+    reason: str = "",
+    eta: datetime | None = None,
+    grace: str | float | None = None,
+    deadline: str | float | None = None,
+    force: bool = False,
+    fence: str | None = None,
+    writers: Iterable[str] = (),
+    by: str = "",
+    show_queries: bool = False,
+    admin: Mapping[str, Any] | None = None,
+    tell: Tell = print_nothing,
+) -> tuple[Receipt, ...]:
+    """Switch writers read-only, wait until nobody can write any more, and return a receipt for each.
+
+    `databases` are writer aliases, by default every pair; it is all or nothing. Durations are seconds or texts
+    like "5m". Where the switch was on and proved already, the receipt is the one of then. Raises DrainError with
+    the sessions that held out, and SwitchError for whatever else is in the way; then nothing has changed.
+    """
+    order = Order(
+        operator=Operator.here(by),
+        reason=reason,
+        eta=eta,
+        grace=_seconds(conf.grace() if grace is None else grace),
+        deadline=_seconds(conf.deadline() if deadline is None else deadline),
+        force=force,
+        fence=conf.fence() if fence is None else fence,
+        writers=tuple(writers),
+        show_queries=show_queries,
+    )
+    if order.fence not in {"settings", "login"}:
+        raise ConfigurationError(f"fence={order.fence!r} is not understood; it is 'settings' or 'login'.")
+    with _throws(databases, admin, tell) as throws, told_in_one_line():
+        return _switch_on(throws, order)
+
+
+def _switch_on(throws: list[Throw], order: Order) -> tuple[Receipt, ...]:
+    for throw in throws:
+        throw.roles = preflight.accepted(throw.connection, throw.target, throw.state, order, throw.tell)
+    try:
+        for throw in throws:
+            _flip(throw, order)
+        # Each has its own deadline, from its own flip.
+        return tuple(_prove(throw, order) for throw in throws)
+    except BaseException as error:
+        _undo([throw for throw in throws if throw.flipped], order, error)
+        raise
+
+
+def _flip(throw: Throw, order: Order) -> None:
+    state = throw.state
+    if state.read_only and state.proved:
+        return
+    if state.read_only:
+        # An earlier command did not live to prove it: this one does, and undoes it where it cannot.
+        throw.tell(f"on already since {_clock(state.since)}, but not proved: proving it now")
+        throw.event, throw.flipped = state.event or 0, True
+        throw.switched_at = catalog.server_time(throw.connection)
+        return
+    throw.flipped = True
+    throw.event, throw.switched_at = flip_on(throw.connection, throw.target, order, throw.roles)
+    throw.tell(f"new sessions of {_names(throw.roles)} begin read-only")
+
+
+def _prove(throw: Throw, order: Order) -> Receipt:
+    if not throw.flipped:
+        throw.tell(f"on already since {_clock(throw.state.since)}: nothing to do")
+        return stored_receipt(throw.connection, throw.target)
+    connection, at = throw.connection, throw.switched_at
+    assert at is not None  # noqa: S101 - a flipped switch has its time
+    left, ended = drain(connection, throw.roles, at, order, throw.tell)
+    if not left.drained and order.force:
+        left, more = force(connection, throw.roles, at, left, throw.tell)
+        ended += more
+    if not left.drained:
+        raise _missed(throw, left, order)
+    throw.tell(f"drained: {ended} sessions ended, none left that could write")
+    if order.fence == "settings":
+        _try_the_door(throw.target)
+    receipt = _receipt(throw, order, ended=ended)
+    catalog.unlock(connection, WRITABLE_LOCK)
+    throw.tell("receipt written")
+    return receipt
+
+
+def _missed(throw: Throw, left: Left, order: Order) -> DrainError:
+    names = left.says(show_queries=order.show_queries)
+    return DrainError.of(
+        f"'{throw.target.alias}' was not drained within {order.deadline:g} s, so the switch was undone; "
+        f"{len(names) or 'a writable()'} held out. End them, or give --deadline, or --force.",
+        sessions=names,
+    )
+
+
+def _try_the_door(target: Target) -> None:
+    """Log in the way the site does, and see that the session begins read-only."""
+    with connect(f"the writer '{target.alias}'", target.site) as connection:
+        row = connection.execute("SELECT current_setting(%s)", [SETTING]).fetchone()
+        if row is None or row[0] != "on":
+            raise SwitchError(
+                f"DATABASES['{target.alias}'] still begins a writable session ({SETTING} is off: in OPTIONS, or "
+                "set by a pooler); remove that, or use --fence login. The switch was undone."
+            )
+
+
+_ROUNDS = 3
+
+
+def _receipt(throw: Throw, order: Order, *, ended: int) -> Receipt:
+    """Write the receipt with its event, so that nothing, itself included, was written after what it says.
+
+    Where others (autovacuum, other databases) take transaction ids at the same moment it is written anew; after
+    some rounds it stays, and verify tells of the ids that moved.
+    """
+    connection, state, at = throw.connection, throw.state, throw.switched_at
+    uncovered, superusers = catalog.unfenced(connection, (*throw.roles, str(throw.target.twin.get("user", ""))))
+    for _ in range(_ROUNDS):
+        horizon = catalog.horizon(connection)
+        with connection.transaction():
+            own = catalog.own_transaction(connection)
+            now = catalog.server_time(connection)
+            receipt = Receipt(
+                alias=throw.target.alias,
+                horizon=replace(horizon, next_xid=own + 1),
+                roles=throw.roles,
+                fence=order.fence,
+                uncovered=uncovered,
+                superusers=superusers,
+                switched_at=state.since or at or now,
+                proved_at=now,
+                ended=ended,
+                event=throw.event,
+                by=order.operator.by,
+                os_user=order.operator.os_user,
+                host=order.operator.host,
+                reason=order.reason or state.reason,
+                eta=order.eta or state.eta,
+            )
+            write_receipt(connection, receipt)
+        if horizon.next_xid == own and catalog.place(connection).next_xid == own + 1:
+            break
+    return receipt
+
+
+def _undo(throws: Iterable[Throw], order: Order, cause: BaseException) -> None:
+    """Open again what this command closed, each of them; say so when that fails too."""
+    failed = [failure for throw in throws if (failure := _failed_undo(throw, order))]
+    if failed:
+        raise SwitchError(
+            f"Not undone: {'; '.join(failed)}. The cause: {first_line(cause) or 'an interrupt'}. "
+            "See read_only status, then run read_only off, or on again to prove it."
+        ) from cause
+
+
+def _failed_undo(throw: Throw, order: Order) -> str:
+    try:
+        _undo_one(throw, order)
+    except (psycopg.Error, SwitchError) as error:
+        return f"'{throw.target.alias}' ({first_line(error)})"
+    return ""
+
+
+def _undo_one(throw: Throw, order: Order) -> None:
+    with ExitStack() as stack:
+        connection = throw.connection
+        if connection.closed or connection.broken:
+            connection = stack.enter_context(session(throw.target))
+        elif connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+            # Ctrl-C met it within the flip.
+            connection.cancel_safe()
+            connection.rollback()
+        catalog.unlock(connection, WRITABLE_LOCK)
+        state = preflight.state_of(connection, throw.target)
+        if state.read_only:
+            _open_again(connection, throw.target, state, order.operator, kind="undone", tell=throw.tell)
+            throw.tell("undone: writable again")
+
+
+# -- off
+
+
+def switch_off(
+    databases: Databases = None,
+    *,
+    reason: str = "",
+    by: str = "",
+    grace: str | float | None = None,
+    admin: Mapping[str, Any] | None = None,
+    tell: Tell = print_nothing,
+) -> tuple[str, ...]:
+    """Open writers again and return the aliases that were switched; those that were writable are left alone.
+
+    What anybody else set is never touched. Sessions that began read-only are ended once they are idle.
+    """
+    wait = _seconds(conf.grace() if grace is None else grace)
+    opened = []
+    with _throws(databases, admin, tell) as throws, told_in_one_line():
+        for throw in throws:
+            preflight.accepted_off(throw.connection, throw.target, throw.state)
+        for throw in throws:
+            if not throw.state.read_only:
+                throw.tell("off already: nothing to do")
+                continue
+            _open_again(
+                throw.connection,
+                throw.target,
+                throw.state,
+                Operator.here(by),
+                tell=throw.tell,
+                reason=reason,
+                grace=wait,
+            )
+            throw.tell("writable again")
+            opened.append(throw.target.alias)
+    return tuple(opened)
+
+
+def _open_again(
+    connection: Connection,
+    target: Target,
+    state: State,
+    operator: Operator,
+    *,
+    tell: Tell,
+    kind: str = "off",
+    reason: str = "",
+    grace: float = 0.0,
+) -> None:
+    before = flip_off(
+        connection, target, operator, roles=state.fenced, logins=state.nologin, kind=kind, reason=reason
+    )
+    if state.since is None:
+        return
+    left = renew(connection, state.fenced, after=state.since, before=before, grace=max(grace, 0.5), tell=tell)
+    for one in left:
+        tell(f"still read-only until it connects anew: {one.says()}")
+
+
+def stored_receipt(connection: Connection, target: Target) -> Receipt:
+    """Return the receipt kept with the switch that is on."""
+    table = catalog.events_table(connection)
+    event = catalog.last_event(connection, table, target.alias) if table is not None else None
+    if event is None or event["receipt"] is None:
+        raise SwitchError(f"No receipt is kept for '{target.alias}'; name the file that read_only on wrote.")
+    return Receipt.from_json(json.dumps(event["receipt"]))
+
+
+# -- what is thrown, one command at a time
+
+
+@contextmanager
+def _throws(databases: Databases, admin: Mapping[str, Any] | None, tell: Tell) -> Iterator[list[Throw]]:
+    """Open every database's session and take its lock, so that one operator acts at a time."""
+    refuse_locked()
+    began = time.monotonic()
+    with ExitStack() as stack:
+        throws = []
+        for alias in aliases(databases):
+            target = target_for(alias, admin=admin)
+            connection = stack.enter_context(session(target))
+            preflight.refuse_standby(connection, target)
+            _take_lock(connection, target)
+            say = _timed(tell, alias, began)
+            state = preflight.state_of(connection, target)
+            throws.append(Throw(target=target, connection=connection, state=state, tell=say))
+        yield throws
+
+
+def _take_lock(connection: Connection, target: Target) -> None:
+    if not catalog.try_lock(connection, SWITCH_LOCK):
+        others = ", ".join(str(pid) for pid in catalog.switching(connection)) or "just gone"
+        raise SwitchError(
+            f"Another read_only command is at work on '{target.alias}' (process {others}); "
+            "wait for it and see read_only status."
+        )
+
+
+def _timed(tell: Tell, alias: str, began: float) -> Tell:
+    return lambda line: tell(f"[{time.monotonic() - began:7.3f} s] {alias}: {line}")
+
+
+def aliases(databases: Databases) -> tuple[str, ...]:
+    """Return writer aliases; by default every pair's."""
+    if databases is None:
+        return tuple(conf.twins())
+    return (databases,) if isinstance(databases, str) else tuple(databases)
+
+
+def refuse_locked() -> None:
+    """Raise ModeError in a process that holds no writer login."""
+    if mode.process() is ProcessMode.LOCKED:
+        raise ModeError("DB_READ_ONLY=locked keeps the writer's login out of this process; run this without it.")
+
+
+@contextmanager
+def told_in_one_line() -> Iterator[None]:
+    """Raise what PostgreSQL says as a SwitchError in one line."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise SwitchError(f"PostgreSQL said: {first_line(error)}; see read_only status.") from None
+
+
+def _seconds(written: str | float) -> float:
+    try:
+        return seconds(written)
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from None
+
+
+def _names(names: Iterable[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names)
+
+
+def _clock(at: datetime | None) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S %Z}" if at else "an unknown time"

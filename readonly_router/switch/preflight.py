@@ -1,0 +1,154 @@
+"""Looks before the switch is thrown: how it stands, and what would keep it from being thrown or proved."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from ..errors import SwitchError
+from . import catalog
+from .catalog import Connection
+from .mark import MARK, SETTING
+from .spec import Order, RoleFacts, State, Target, Tell
+from .targets import connect
+
+
+def state_of(connection: Connection, target: Target) -> State:
+    """Return how the switch of a writer stands: the setting says whether it is on, the events say the rest."""
+    fenced = catalog.marked(connection)
+    table = catalog.events_table(connection)
+    event = catalog.last_event(connection, table, target.alias) if table is not None else None
+    read_only = target.writer in fenced
+    on = event if event is not None and event["kind"] == "on" else None
+    known = on if read_only else None
+    roles = fenced if read_only else (target.writer,)
+    uncovered, superusers = catalog.unfenced(connection, (*roles, str(target.twin.get("user", ""))))
+    facts = catalog.roles(connection, roles)
+    return State(
+        alias=target.alias,
+        read_only=read_only,
+        writer=target.writer,
+        fenced=fenced,
+        nologin=_nologin(known, facts) if known else (),
+        uncovered=uncovered,
+        superusers=superusers,
+        sessions=Counter(session.role for session in catalog.sessions(connection, catalog.everyone(connection))),
+        since=known["at"] if known else None,
+        reason=known["reason"] if known else "",
+        eta=known["eta"] if known else None,
+        by=known["by"] if known else "",
+        proved=bool(known and known["receipt"]),
+        event=known["id"] if known else None,
+        warnings=tuple(_warnings(target, facts, on=bool(on), read_only=read_only, uncovered=uncovered)),
+    )
+
+
+def _nologin(event: dict[str, object], facts: dict[str, RoleFacts]) -> tuple[str, ...]:
+    details = event["details"]
+    fenced_off = isinstance(details, dict) and details.get("fence") == "login"
+    return tuple(name for name, fact in facts.items() if fenced_off and not fact.canlogin)
+
+
+def _warnings(
+    target: Target, facts: dict[str, RoleFacts], *, on: bool, read_only: bool, uncovered: Iterable[str]
+) -> Iterator[str]:
+    writer = facts.get(target.writer)
+    if writer is not None and writer.setting not in {None, MARK}:
+        yield (
+            f"role '{writer.name}' has a {SETTING} of its own in this database ({writer.setting}), which is not "
+            "the switch's"
+        )
+    if on and not read_only:
+        yield (
+            "the last event is an on, but the setting is gone: somebody reset it, or this database is a copy of "
+            "one in a window; run off to note it"
+        )
+    for name in uncovered:
+        yield f"login '{name}' may write and is not covered by the switch; name it with --writer"
+    if writer is not None and writer.superuser:
+        yield (
+            f"'{writer.name}' is superuser: its sessions begin read-only too, but nothing keeps one from "
+            "switching that off, from ALTER SYSTEM, or from writing files"
+        )
+
+
+def refuse_standby(connection: Connection, target: Target) -> None:
+    """Raise SwitchError where the writer's alias leads to a standby."""
+    row = connection.execute("SELECT pg_is_in_recovery()").fetchone()
+    if row and row[0]:
+        raise SwitchError(
+            f"'{target.alias}' leads to a standby, which is read-only already and cannot carry the switch; "
+            "name the primary."
+        )
+
+
+def accepted(connection: Connection, target: Target, state: State, order: Order, tell: Tell) -> tuple[str, ...]:
+    """Return the roles to fence; raise SwitchError for what would make the switch a lie. Changes nothing."""
+    wanted = state.fenced if state.read_only else tuple(dict.fromkeys((target.writer, *order.writers)))
+    facts = catalog.roles(connection, wanted)
+    for name in wanted:
+        _refuse_role(name, facts.get(name), target)
+    if catalog.events_table(connection) is None:
+        raise SwitchError(
+            f"The table of audit events is not in '{target.alias}'; run manage.py migrate readonly_router "
+            f"--database {target.alias}."
+        )
+    if order.fence == "login" and target.own:
+        raise SwitchError(
+            "--fence login needs a login that may alter the writer's role; name one with --admin-url."
+        )
+    _refuse_missing_twin(target)
+    for line in state.warnings:
+        tell(f"note: {line}")
+    if state.superusers:
+        tell(f"note: superusers are bound by nothing: {', '.join(state.superusers)}")
+    return wanted
+
+
+def _refuse_role(name: str, fact: RoleFacts | None, target: Target) -> None:
+    if fact is None:
+        raise SwitchError(f"Role '{name}' does not exist; name roles of this server with --writer.")
+    if name == target.twin.get("user"):
+        raise SwitchError(f"'{name}' is the twin itself; give '{target.twin_alias}' a login of its own.")
+    if fact.setting is not None and fact.setting != MARK:
+        raise SwitchError(
+            f"Role '{name}' has a {SETTING} of its own in this database ({fact.setting}), set by somebody else, "
+            "and it is never overwritten; reset it (ALTER ROLE ... IN DATABASE ... RESET) and try again."
+        )
+    if not fact.visible:
+        raise SwitchError(
+            f"This login may not see the sessions of '{name}', so none could be told drained; "
+            "GRANT pg_monitor to it, or name another with --admin-url."
+        )
+    if not fact.endable:
+        raise SwitchError(
+            f"This login may not end the sessions of '{name}'; GRANT pg_signal_backend to it, or name another "
+            "with --admin-url."
+        )
+
+
+def _refuse_missing_twin(target: Target) -> None:
+    """Log in as the twin and read, as the whole site is about to do."""
+    try:
+        with connect(f"the twin '{target.twin_alias}'", target.twin) as connection:
+            row = connection.execute("SELECT session_user::text").fetchone()
+    except SwitchError as error:
+        raise SwitchError(
+            f"{error}. Without its twin the site could not even read; run manage.py create_readonly_role first."
+        ) from None
+    if row and row[0] == target.writer:
+        raise SwitchError(
+            f"The twin '{target.twin_alias}' logs in as the writer '{target.writer}'; give it a login of its own."
+        )
+
+
+def accepted_off(connection: Connection, target: Target, state: State) -> None:
+    """Raise SwitchError for what would keep off from opening everything that on closed."""
+    if state.nologin and target.own:
+        raise SwitchError("The writer was fenced with NOLOGIN; name a login that may alter it with --admin-url.")
+    writer = catalog.roles(connection, (target.writer,)).get(target.writer)
+    if not state.read_only and writer is not None and writer.setting not in {None, "off"}:
+        raise SwitchError(
+            f"'{target.alias}' is read-only, but not by the switch: role '{target.writer}' has {SETTING} = "
+            f"{writer.setting} in this database, set by somebody else. It is left as it is; ask who set it."
+        )

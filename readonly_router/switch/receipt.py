@@ -1,0 +1,175 @@
+"""The receipt as a value: where the database stood when no writer was left, and what differs from that later."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from datetime import datetime
+from typing import Any
+
+from ..errors import SwitchError
+
+VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Horizon:
+    """Where a database stands.
+
+    `next_xid` is the first 64-bit transaction id not yet completed, `running` those below it that are not over;
+    `sequences` maps each name to (last_value, is_called); `counters` each table that was ever written to the rows
+    inserted, updated and deleted in it, as the server counts them since `counters_since`.
+    https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-PG-SNAPSHOT
+    """
+
+    system_identifier: str
+    database: str
+    database_oid: int
+    timeline: int
+    lsn: str
+    next_xid: int
+    running: tuple[int, ...] = ()
+    sequences: Mapping[str, tuple[int, bool]] = field(default_factory=dict)
+    unreadable: tuple[str, ...] = ()
+    prepared: tuple[str, ...] = ()
+    counters: Mapping[str, int] = field(default_factory=dict)
+    counters_since: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Receipt:
+    """What `read_only on` proved: at `proved_at` no session of `roles` could write any more, and where all stood.
+
+    `uncovered` are other logins that hold write rights and `superusers` those whom nothing binds: neither is
+    fenced. `ended` counts the sessions that the drain ended. Times are aware datetimes.
+    """
+
+    alias: str
+    horizon: Horizon
+    roles: tuple[str, ...]
+    fence: str
+    uncovered: tuple[str, ...]
+    superusers: tuple[str, ...]
+    switched_at: datetime
+    proved_at: datetime
+    ended: int
+    event: int
+    by: str
+    os_user: str
+    host: str
+    reason: str = ""
+    eta: datetime | None = None
+    version: int = VERSION
+
+    def to_json(self, *, indent: int | None = None) -> str:
+        """Return the receipt as a JSON object."""
+        return json.dumps(asdict(self), default=datetime.isoformat, indent=indent, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Receipt:
+        """Return the receipt a JSON object holds; raise SwitchError when it is none."""
+        try:
+            return cls._from(json.loads(text))
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise SwitchError(
+                f"This is not a receipt of read_only on ({error}); name the file it wrote."
+            ) from None
+
+    @classmethod
+    def _from(cls, found: dict[str, Any]) -> Receipt:
+        if found["version"] != VERSION:
+            raise ValueError(f"version {found['version']}, not {VERSION}")
+        horizon = Horizon(**_tuples(Horizon, found["horizon"]))
+        times = {
+            name: datetime.fromisoformat(found[name])
+            for name in ("switched_at", "proved_at", "eta")
+            if found[name] is not None
+        }
+        return cls(**{**_tuples(cls, found), **times, "horizon": horizon})
+
+
+def _tuples(kind: type, found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a JSON object's fields with tuples where the value has them."""
+    known = {each.name for each in fields(kind)}
+    if unknown := sorted(set(found) - known):
+        raise ValueError(f"unknown field {unknown[0]!r}")
+    values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in found.items()}
+    if "sequences" in values:
+        values["sequences"] = {
+            name: (int(last), bool(called)) for name, (last, called) in found["sequences"].items()
+        }
+    return values
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What moved since a receipt: `moved` proves or suggests a write, `noted` does not."""
+
+    moved: tuple[str, ...] = ()
+    noted: tuple[str, ...] = ()
+
+    @property
+    def clean(self) -> bool:
+        return not self.moved
+
+
+def compare(then: Horizon, now: Horizon, *, unsettled: tuple[str, ...] = ()) -> Verdict:
+    """Return what was written between two horizons of one database.
+
+    Equal transaction ids, sequences and prepared transactions prove that nothing was. When ids moved, which
+    autovacuum and other databases do too, the counters of rows decide; `unsettled` names what keeps them from it.
+    """
+    if (then.system_identifier, then.database_oid) != (now.system_identifier, now.database_oid):
+        raise SwitchError(
+            f"The receipt is of database '{then.database}' on server {then.system_identifier}, and this is "
+            f"'{now.database}' on server {now.system_identifier}; verify it where it was written."
+        )
+    moved = [*_sequences(then, now), *_prepared(then, now)]
+    noted = []
+    if then.timeline != now.timeline:
+        noted.append(f"timeline {then.timeline} -> {now.timeline}: the server was restored or failed over")
+    if (then.next_xid, then.running) != (now.next_xid, now.running):
+        noted.append(
+            f"transaction ids moved: {_ids(then)} -> {_ids(now)} (autovacuum and other databases do so too)"
+        )
+        moved += _rows(then, now, unsettled)
+    return Verdict(moved=tuple(moved), noted=tuple(noted))
+
+
+def _ids(horizon: Horizon) -> str:
+    return f"{horizon.next_xid}" + (f" with {len(horizon.running)} running" if horizon.running else "")
+
+
+def _sequences(then: Horizon, now: Horizon) -> Iterator[str]:
+    for name in sorted({*then.sequences, *now.sequences}):
+        before, after = then.sequences.get(name), now.sequences.get(name)
+        if before != after:
+            yield f"sequence {name}: {_value(before)} -> {_value(after)}"
+    for name in sorted({*then.unreadable, *now.unreadable}):
+        yield f"sequence {name} cannot be read by this login, so nothing is known of it; grant SELECT on it"
+
+
+def _value(value: tuple[int, bool] | None) -> str:
+    if value is None:
+        return "not there"
+    return f"{value[0]}" if value[1] else f"{value[0]} (not used)"
+
+
+def _prepared(then: Horizon, now: Horizon) -> Iterator[str]:
+    for name in sorted({*then.prepared} ^ {*now.prepared}):
+        yield f"prepared transaction {name}: {'new' if name in now.prepared else 'ended'}"
+
+
+def _rows(then: Horizon, now: Horizon, unsettled: tuple[str, ...]) -> Iterator[str]:
+    if then.counters_since != now.counters_since or any(
+        now.counters.get(name, 0) < rows for name, rows in then.counters.items()
+    ):
+        yield "the server's counters were reset since, so whose transactions these were cannot be told"
+        return
+    for name in sorted(now.counters):
+        rows = now.counters[name] - then.counters.get(name, 0)
+        if rows:
+            yield f"table {name}: {rows} rows inserted, updated or deleted"
+    for name in unsettled:
+        yield f"{name}: may have written what is not counted yet; run verify again when it is idle or gone"

@@ -1,0 +1,59 @@
+"""Answers about the switch: how it stands, and whether anything was written since a receipt."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from . import catalog, preflight
+from .catalog import Connection
+from .operate import stored_receipt, told_in_one_line
+from .receipt import Receipt, Verdict, compare
+from .spec import State, Tell, print_nothing
+from .targets import reading_session, session, target_for
+
+
+def state_of(alias: str, *, admin: Mapping[str, Any] | None = None) -> State:
+    """Return how the switch of a writer stands, as PostgreSQL says; raise SwitchError when it cannot be asked."""
+    target = target_for(alias, admin=admin)
+    with reading_session(target) as connection, told_in_one_line():
+        return preflight.state_of(connection, target)
+
+
+def receipt_of(alias: str, *, admin: Mapping[str, Any] | None = None) -> Receipt:
+    """Return the receipt that is kept with a switch that is on."""
+    target = target_for(alias, admin=admin)
+    with reading_session(target) as connection, told_in_one_line():
+        return stored_receipt(connection, target)
+
+
+def verify(receipt: Receipt, *, admin: Mapping[str, Any] | None = None, tell: Tell = print_nothing) -> Verdict:
+    """Return what was written since the receipt; nothing moved is the proof that nothing was.
+
+    Raises SwitchError where it cannot be told: another server, or one that cannot be reached.
+    """
+    target = target_for(receipt.alias, admin=admin)
+    # The writer's login reads every sequence; fenced off, the twin's does.
+    opened = session if target.server else reading_session
+    with opened(target) as connection, told_in_one_line():
+        preflight.refuse_standby(connection, target)
+        verdict = compare(receipt.horizon, catalog.horizon(connection))
+        if not verdict.clean or not verdict.noted:
+            return verdict
+        # Transaction ids moved, and nothing says yet that it was by a write.
+        unsettled = _settled(connection, receipt, reading=str(target.twin.get("user", "")), tell=tell)
+        return compare(receipt.horizon, catalog.horizon(connection), unsettled=unsettled)
+
+
+def _settled(connection: Connection, receipt: Receipt, *, reading: str, tell: Tell) -> tuple[str, ...]:
+    """Wait until the server has counted what its sessions wrote; return those of which that is not known."""
+    deadline, told = time.monotonic() + catalog.SETTLE_SECONDS, False
+    while True:
+        left = catalog.unsettled(connection, since=receipt.proved_at, reading=(reading,))
+        if not left or time.monotonic() >= deadline:
+            return left
+        if not told:
+            tell(f"transaction ids moved: waiting until {len(left)} sessions have reported what they wrote")
+            told = True
+        time.sleep(0.2)

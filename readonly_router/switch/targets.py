@@ -1,0 +1,98 @@
+"""Which pair is to be switched, and how its server is reached."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from django.db import connections
+
+from .. import conf
+from ..errors import ProvisioningError, SwitchError
+from ..following import writer_login
+from ..roles import logins
+from .catalog import Connection
+from .spec import Target
+
+APPLICATION = "read_only"
+
+
+def target_for(alias: str, *, admin: Mapping[str, Any] | None = None) -> Target:
+    """Return what to switch for a pair; `admin` is a DATABASES entry of another login than the writer's."""
+    twin_alias = conf.twins().get(alias)
+    if twin_alias is None:
+        raise SwitchError(
+            f"'{alias}' is no writer of READONLY_ROUTER_PAIRS; name one of: {', '.join(conf.twins())}."
+        )
+    for name in (alias, twin_alias):
+        if name not in connections.settings:
+            raise SwitchError(f"DATABASES has no '{name}'; add it (see databases_from_env).")
+    site = _parameters(connections.settings[alias], alias)
+    login, database, server = _identity(alias, site)
+    way = site
+    if admin is not None:
+        way = {**_parameters(dict(admin), alias), "dbname": database or site["dbname"]}
+    return Target(
+        alias=alias,
+        twin_alias=twin_alias,
+        writer=login or writer_login(alias) or site.get("user", ""),
+        way=way,
+        twin=_parameters(connections.settings[twin_alias], twin_alias),
+        site=site,
+        own=admin is None,
+        server=server,
+    )
+
+
+def _identity(alias: str, site: Mapping[str, Any]) -> tuple[str, str, tuple[int, int, bool] | None]:
+    """Return who and where the writer's login is in truth; nothing when it is fenced off."""
+    try:
+        with logins.connect(f"the writer '{alias}'", site) as connection:
+            row = connection.execute("SELECT session_user::text, current_database()::text").fetchone()
+            login, database = row or ("", "")
+            return login, database, logins.server_identity(connection)
+    except ProvisioningError:
+        return "", "", None
+
+
+def _parameters(settings: Mapping[str, Any], alias: str) -> dict[str, Any]:
+    return {**logins.parameters(dict(settings), alias), "application_name": APPLICATION}
+
+
+@contextmanager
+def session(target: Target) -> Iterator[Connection]:
+    """Open the operator's session: direct, autocommit, and writable whatever its role's default is."""
+    who = f"the writer '{target.alias}'" if target.own else "the admin (--admin-url or DATABASE_ADMIN_URL)"
+    try:
+        with logins.session(who, target.way) as connection:
+            if target.server and logins.server_identity(connection) != target.server:
+                raise SwitchError(
+                    "--admin-url leads to another server than the writer's login; name the same server."
+                )
+            yield connection
+    except ProvisioningError as error:
+        raise SwitchError(str(error)) from None
+
+
+@contextmanager
+def reading_session(target: Target) -> Iterator[Connection]:
+    """Open the operator's session, or where that login is fenced off or absent, the twin's: both may read."""
+    try:
+        connection = logins.connect("the operator", target.way)
+    except ProvisioningError as first:
+        try:
+            connection = logins.connect(f"the twin '{target.twin_alias}'", target.twin)
+        except ProvisioningError:
+            raise SwitchError(str(first)) from None
+    with connection:
+        connection.execute("SET search_path = ''")
+        yield connection
+
+
+def connect(who: str, way: Mapping[str, Any]) -> Connection:
+    """Return an autocommit connection, or raise SwitchError in one line."""
+    try:
+        return logins.connect(who, way)
+    except ProvisioningError as error:
+        raise SwitchError(str(error)) from None
