@@ -264,7 +264,8 @@ def _counters(connection: Connection) -> dict[str, int]:
     return {name: int(rows) for name, rows in connection.execute(_COUNTERS, [EVENTS])}
 
 
-_SEQUENCE_NAMES = """SELECT c.oid::bigint, n.nspname::text, c.relname::text, format('%%I.%%I', n.nspname, c.relname),
+_SEQUENCE_NAMES = """SELECT c.oid::bigint, n.nspname::text, c.relname::text,
+    format('%%I.%%I', n.nspname, c.relname),
     has_sequence_privilege(c.oid, 'SELECT') AND has_schema_privilege(n.oid, 'USAGE')
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind = 'S' AND c.relpersistence <> 't' AND c.relname NOT LIKE %s || '%%' ORDER BY 4"""
