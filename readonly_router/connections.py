@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from contextlib import suppress
 from functools import lru_cache
 from typing import Any, cast
 
-from asgiref.local import Local
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.utils import ConnectionHandler, DatabaseError, load_backend
@@ -122,14 +123,27 @@ def end_written_sessions() -> None:
 
 # -- following the switch
 
-# Which alias's own connection served a writer's alias last, in this thread: it moves with the switch.
-_served = Local()
+# How often a thread looks for news, at most; a look costs a few microseconds.
+LOOK_SECONDS = 0.001
+
+
+class _Thread(threading.local):
+    """When this thread last looked for news of a writer's alias, and whose own connection served it then."""
+
+    def __init__(self) -> None:
+        self.looked: dict[str, float] = {}
+        self.served: dict[str, str] = {}
+
+
+_thread = _Thread()
 
 
 def _follow(alias: str, twin: str) -> None:
     """Take the news from the connection that serves the alias, never within a transaction."""
-    if held.wrappers and (holds(alias) or holds(twin)):
+    now = time.monotonic()
+    if now - _thread.looked.get(alias, 0.0) < LOOK_SECONDS or (held.wrappers and (holds(alias) or holds(twin))):
         return
+    _thread.looked[alias] = now
     handler = cast(PairedConnectionHandler, connections)
     serving = twin if mode.is_read_only(alias) else alias
     wrapper = handler.own(serving)
@@ -143,14 +157,14 @@ def _follow(alias: str, twin: str) -> None:
         mode.loosen(alias)
         _connect(wrapper)
     serving = twin if mode.is_read_only(alias) else alias
-    if getattr(_served, alias, alias) != serving:
+    if _thread.served.get(alias, alias) != serving:
         _leave(handler.own(alias if serving == twin else twin), alias, serving)
 
 
 def _leave(left: BaseDatabaseWrapper | None, alias: str, serving: str) -> None:
     """Close the session that the switch left behind in this thread, now or as soon as it can be."""
     if left is None or _in_event_loop() or cast(PairMember, left).retire():
-        setattr(_served, alias, serving)
+        _thread.served[alias] = serving
 
 
 def _connect(wrapper: BaseDatabaseWrapper) -> None:

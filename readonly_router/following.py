@@ -20,8 +20,6 @@ from .switch.mark import CHANNEL, MARKED, SETTING, WRITABLE_LOCK
 
 logger = logging.getLogger("readonly_router")
 
-# How often a connection is peeked at, at most; a look costs about a microsecond.
-PEEK_SECONDS = 0.001
 # How often a process asks the catalog, at most, where nothing is pushed; the age at which a connection listens.
 ASK_SECONDS = 1.0
 # psycopg's and libpq's TransactionStatus.
@@ -34,11 +32,10 @@ class Watch:
     `pushed` tells whether PostgreSQL pushes the news on it: None as long as nobody asked.
     """
 
-    __slots__ = ("fenced", "heard", "looked", "opened", "opened_for_writing", "others", "poll", "pushed")
+    __slots__ = ("fenced", "heard", "opened", "opened_for_writing", "others", "poll", "pushed")
 
     def __init__(self, connection: Any) -> None:
         self.opened = time.monotonic()
-        self.looked = 0.0
         self.heard = False
         self.pushed: bool | None = None
         # The session began while the switch was on.
@@ -131,10 +128,7 @@ def look(alias: str, connection: Any) -> bool:
     """
     if not can_tell(connection):
         return True
-    watch, now = watch_of(connection), time.monotonic()
-    if now - watch.looked < PEEK_SECONDS:
-        return True
-    watch.looked = now
+    watch = watch_of(connection)
     status = connection.pgconn.transaction_status
     if status != _IDLE:
         return bool(status != _UNKNOWN)
@@ -148,18 +142,18 @@ def look(alias: str, connection: Any) -> bool:
     if ended or (watch.fenced and not mode.is_read_only(alias)):
         return False
     try:
-        _ask_if_needed(alias, connection, watch, now)
+        _ask_if_needed(alias, connection, watch)
     except load_driver().Error as error:
         _tell_unanswered(alias, error)
         return False
     return True
 
 
-def _ask_if_needed(alias: str, connection: Any, watch: Watch, now: float) -> None:
+def _ask_if_needed(alias: str, connection: Any, watch: Watch) -> None:
     if watch.heard:
         watch.heard = False
         ask(alias, connection)
-    elif watch.pushed is None and now - watch.opened >= ASK_SECONDS:
+    elif watch.pushed is None and time.monotonic() - watch.opened >= ASK_SECONDS:
         _listen(alias, connection, watch)
     elif not watch.pushed and due(alias):
         ask(alias, connection)
