@@ -5,27 +5,57 @@ This package root may be imported by settings.py: it reads no settings and holds
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from . import checks as _checks  # noqa: F401 - registers the system checks, also where the app is missing
 from .connections import get_status, is_read_only
 from .databases import databases_from_env
-from .errors import ConfigurationError, ModeError, ProvisioningError, ReadOnlyError, ReadOnlyRouterError
+from .errors import (
+    ConfigurationError,
+    DrainError,
+    ModeError,
+    ProvisioningError,
+    ReadOnlyError,
+    ReadOnlyRouterError,
+    SwitchError,
+)
 from .mode import Status
 from .scopes import disable_writes, enable_writes, read_only, writable
+from .signals import read_only_changed
+from .switch.receipt import Receipt
+
+if TYPE_CHECKING:
+    from .switch.operate import switch_off, switch_on
 
 __version__ = "0.1.0"
 
 __all__ = [
     "ConfigurationError",
+    "DrainError",
     "ModeError",
     "ProvisioningError",
     "ReadOnlyError",
     "ReadOnlyRouterError",
+    "Receipt",
     "Status",
+    "SwitchError",
     "databases_from_env",
     "disable_writes",
     "enable_writes",
     "get_status",
     "is_read_only",
     "read_only",
+    "read_only_changed",
+    "switch_off",
+    "switch_on",
     "writable",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what needs psycopg when it is asked for: settings.py imports this package before anything else."""
+    if name in {"switch_on", "switch_off"}:
+        from .switch import operate  # noqa: PLC0415 - see above
+
+        return getattr(operate, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import argparse
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import readonly_router
 from readonly_router import conf, databases
-from readonly_router.management.commands.create_readonly_role import ADMIN_URL, Command
+from readonly_router.management.commands import create_readonly_role, read_only
+from readonly_router.management.logins import ADMIN_URL
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -21,9 +24,23 @@ DJANGOS_OWN = {
 }
 
 
+def parsers() -> Iterator[argparse.ArgumentParser]:
+    yield create_readonly_role.Command().create_parser("manage.py", "create_readonly_role")
+    switch = read_only.Command().create_parser("manage.py", "read_only")
+    yield switch
+    for action in switch._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            yield from action.choices.values()
+
+
 def options() -> set[str]:
-    actions = Command().create_parser("manage.py", "create_readonly_role")._actions
+    actions = [action for parser in parsers() for action in parser._actions]
     return {name for action in actions for name in action.option_strings if name.startswith("--")} - DJANGOS_OWN
+
+
+@pytest.mark.parametrize("verb", ["on", "off", "status", "verify", "exec", "history"])
+def test_a_verb_of_the_switch_is_told(verb: str) -> None:
+    assert f"`read_only {verb}" in README
 
 
 @pytest.mark.parametrize("name", readonly_router.__all__)
@@ -78,7 +95,7 @@ def test_every_make_target_is_told() -> None:
     ] == []
 
 
-@pytest.mark.parametrize("status", [0, 1, 2])
+@pytest.mark.parametrize("status", [0, 1, 2, 3, 130])
 def test_an_exit_status_is_told(status: int) -> None:
     assert f"| {status} |" in README
 
