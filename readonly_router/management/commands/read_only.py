@@ -53,6 +53,7 @@ class Command(BaseCommand):
         _add_databases(verify)
         verify.add_argument("--json", action="store_true", help="as JSON")
         execute_ = verbs.add_parser("exec", help="run a management command that may write, and record it")
+        execute_.add_argument("--admin-url", metavar="URL", help=f"a direct login; default: {ADMIN_URL}")
         execute_.add_argument("--by", default="", help="who acts, for the audit event")
         execute_.add_argument("arguments", nargs="+", metavar="-- COMMAND ARGS", help="as after manage.py")
         history = verbs.add_parser("history", help="the audit events, newest first")
@@ -170,7 +171,7 @@ class Command(BaseCommand):
             sys.exit(1)
 
     def _exec(self, options: dict[str, Any]) -> None:
-        sys.exit(execute(options["arguments"], by=options["by"]))
+        sys.exit(execute(options["arguments"], by=options["by"], admin=admin(options["admin_url"])))
 
     def _history(self, options: dict[str, Any]) -> None:
         # Late: a command module is imported before the models of half the commands of Django are.
