@@ -8,7 +8,7 @@ from typing import Any
 from django.apps import AppConfig
 from django.core.management.base import BaseCommand, CommandError
 
-from . import connections, mode
+from . import connections, mode, signing_in, skipping
 from .errors import ReadOnlyRouterError
 
 
@@ -22,6 +22,8 @@ class ReadOnlyRouterConfig(AppConfig):
     def ready(self) -> None:
         mode.process()
         connections.install()
+        skipping.install()
+        signing_in.install()
         _tell_refused_commands()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from functools import lru_cache
 from typing import Any
@@ -25,6 +25,23 @@ READONLY_ROUTER_DEADLINE: str | float = "30s"
 # "settings": the role's default alone; "login": also NOLOGIN.
 READONLY_ROUTER_FENCE: str = "settings"
 
+# What becomes of POST, PUT, PATCH and DELETE in read-only mode: "refuse", "attempt" or "as_get".
+READONLY_ROUTER_UNSAFE_METHODS: str = "refuse"
+# Requests that are let through all the same: names of URLs ("shop:search"), or patterns of paths ("^/api/").
+READONLY_ROUTER_EXEMPT: Sequence[str] = ()
+# Functions that do nothing in read-only mode, by dotted path: view counters, last-seen stamps, receivers.
+READONLY_ROUTER_SKIP: Sequence[str] = ()
+# The session engine that `readonly_router.sessions` keeps to outside the mode.
+READONLY_ROUTER_SESSION_STORE: str = "django.contrib.sessions.backends.db"
+# "signed_in": visitors stay who they are; "anonymous": in read-only mode everybody appears signed out.
+READONLY_ROUTER_VISITORS: str = "signed_in"
+# What a 503 says in Retry-After without an ETA, in seconds.
+READONLY_ROUTER_RETRY_AFTER: int = 60
+
+VISITORS = ("signed_in", "anonymous")
+# What django-db-tools calls them, so that its users need not change their environment.
+ANONYMOUS_VARIABLE, GET_ONLY_VARIABLE = "READ_ONLY_MODE", "GET_ONLY_MODE"
+UNSAFE_METHODS = ("refuse", "attempt", "as_get")
 ENVIRONMENT_VARIABLE = "DB_READ_ONLY"
 
 
@@ -46,7 +63,10 @@ _VALUES = {
 
 def process_mode(environ: Mapping[str, str] | None = None) -> ProcessMode:
     """Return what `DB_READ_ONLY` says; raise ConfigurationError for a value outside the list."""
-    value = (os.environ if environ is None else environ).get(ENVIRONMENT_VARIABLE, "")
+    environ = os.environ if environ is None else environ
+    value = environ.get(ENVIRONMENT_VARIABLE, "")
+    if not value.strip():
+        value = environ.get(ANONYMOUS_VARIABLE, "").strip() or environ.get(GET_ONLY_VARIABLE, "")
     try:
         return _VALUES[value.strip().lower()]
     except KeyError:
@@ -97,6 +117,65 @@ def deadline() -> str | float:
 def fence() -> str:
     """Return what keeps writers out beside the mode."""
     return str(getattr(settings, "READONLY_ROUTER_FENCE", READONLY_ROUTER_FENCE))
+
+
+def unsafe_methods() -> str:
+    """Return what becomes of unsafe methods in read-only mode."""
+    found = getattr(settings, "READONLY_ROUTER_UNSAFE_METHODS", None)
+    if found is None:
+        return "as_get" if _is_set(GET_ONLY_VARIABLE) else READONLY_ROUTER_UNSAFE_METHODS
+    if found not in UNSAFE_METHODS:
+        raise ConfigurationError(
+            f"READONLY_ROUTER_UNSAFE_METHODS={found!r} is not understood; use one of {', '.join(UNSAFE_METHODS)}."
+        )
+    return str(found)
+
+
+def exempt() -> Sequence[str]:
+    """Return the URL names and path patterns that are let through in read-only mode."""
+    return tuple(getattr(settings, "READONLY_ROUTER_EXEMPT", READONLY_ROUTER_EXEMPT))
+
+
+def skipped() -> Sequence[str]:
+    """Return the dotted paths of what does nothing in read-only mode."""
+    return tuple(getattr(settings, "READONLY_ROUTER_SKIP", READONLY_ROUTER_SKIP))
+
+
+def session_store() -> str:
+    """Return the module of the session engine that ours stands before."""
+    return str(getattr(settings, "READONLY_ROUTER_SESSION_STORE", READONLY_ROUTER_SESSION_STORE))
+
+
+def session_cookies() -> tuple[str, int]:
+    """Return the name of the session cookie and the seconds a session lasts."""
+    return settings.SESSION_COOKIE_NAME, settings.SESSION_COOKIE_AGE
+
+
+def visitors_are_anonymous() -> bool:
+    """Tell whether everybody appears signed out in read-only mode."""
+    found = getattr(settings, "READONLY_ROUTER_VISITORS", None)
+    if found is None:
+        return _is_set(ANONYMOUS_VARIABLE)
+    if found not in VISITORS:
+        raise ConfigurationError(
+            f"READONLY_ROUTER_VISITORS={found!r} is not understood; use one of {', '.join(VISITORS)}."
+        )
+    return bool(found == "anonymous")
+
+
+def _is_set(variable: str) -> bool:
+    return os.environ.get(variable, "").strip().lower() in {"1", "true", "yes", "on"}
+
+
+def retry_after() -> int:
+    """Return the seconds of Retry-After without an ETA."""
+    return int(getattr(settings, "READONLY_ROUTER_RETRY_AFTER", READONLY_ROUTER_RETRY_AFTER))
+
+
+def primary() -> str:
+    """Return the writer's alias that a request's own mode is about: `default` where it is in a pair."""
+    pairs = twins()
+    return "default" if "default" in pairs else next(iter(pairs))
 
 
 def _forget(*, setting: str, **_: Any) -> None:

@@ -39,6 +39,10 @@ class DrainError(SwitchError):
         return error
 
 
+class SessionTooLargeError(ReadOnlyRouterError):
+    """A session holds more than a cookie can carry while the site is read-only."""
+
+
 class ReadOnlyError(ReadOnlyRouterError, DatabaseError):
     """PostgreSQL refused a write.
 

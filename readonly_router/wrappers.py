@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from functools import cached_property, lru_cache
@@ -77,6 +78,9 @@ class PairMember(_Wrapper):
             return None
         now = connections[_writer(self)]
         return now if now is not self and mode.is_read_only(_writer(self)) else None
+
+    def renew(self) -> None:
+        """Go on after a refusal; only where nothing can have been written before it."""
 
     def retire(self) -> bool:
         """Close the session the mode has left behind, unless a transaction or an open cursor still needs it."""
@@ -213,6 +217,48 @@ class Twin(PairMember):
         if self.connection is not None and not self.in_atomic_block and not _starts_read_only(self.connection):
             self.close()
 
+    @property
+    def needs_rollback(self) -> bool:
+        """Tell Django whether the block is lost: not by a refusal, which left nothing and was made good."""
+        return bool(self.__dict__.get("needs_rollback", False))
+
+    @needs_rollback.setter
+    def needs_rollback(self, lost: bool) -> None:
+        self.__dict__["needs_rollback"] = lost and not isinstance(sys.exc_info()[1], ReadOnlyError)
+
+    @cached_property
+    def savepoints(self) -> list[str]:
+        """Return the open savepoints of the open transaction, outermost first."""
+        return []
+
+    def _savepoint(self, sid: str) -> None:
+        # Three methods that the base class of the stubs lacks.
+        super()._savepoint(sid)  # type: ignore[misc]
+        self.savepoints.append(sid)
+
+    def _savepoint_rollback(self, sid: str) -> None:
+        super()._savepoint_rollback(sid)  # type: ignore[misc]
+        if sid in self.savepoints:
+            del self.savepoints[self.savepoints.index(sid) + 1 :]
+
+    def _savepoint_commit(self, sid: str) -> None:
+        super()._savepoint_commit(sid)  # type: ignore[misc]
+        if sid in self.savepoints:
+            del self.savepoints[self.savepoints.index(sid) :]
+
+    def set_autocommit(self, autocommit: bool, *args: Any, **kwargs: Any) -> None:
+        super().set_autocommit(autocommit, *args, **kwargs)
+        self.savepoints.clear()
+
+    def renew(self) -> None:
+        """Begin the transaction anew, with its savepoints: the refusal ended it, and nothing was in it."""
+        if self.connection is None or not self.in_atomic_block:
+            return
+        # On psycopg's own connection: this runs while Django handles the error.
+        self.connection.rollback()
+        for sid in self.savepoints:
+            self.connection.execute(f"SAVEPOINT {self.ops.quote_name(sid)}", prepare=False)
+
     def _configure_connection(self, connection: Any) -> bool:
         # Also called by psycopg's pool for each connection it opens.
         # The engine's method: the base class that the stubs see here has none.
@@ -277,6 +323,7 @@ class RefusalTranslator(DatabaseErrorWrapper):
         if exc_type is None:
             return
         if is_refusal(exc_value, on_twin=self.wrapper.is_twin):
+            self.wrapper.renew()
             raise refusal(exc_value, alias=self.wrapper.alias, reason=_reason(self.wrapper)).with_traceback(
                 traceback
             ) from exc_value

@@ -1,0 +1,78 @@
+"""Which requests are let through in read-only mode although their method is unsafe."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from typing import Any, TypeVar
+
+from django.http import HttpRequest
+
+from . import conf
+
+V = TypeVar("V", bound=Callable[..., Any] | type)
+
+_MARK = "allowed_in_read_only"
+# Signing in and out, and the switch's own off: what a read-only site must still offer.
+_ALWAYS = {
+    "django.contrib.auth.views.LoginView",
+    "django.contrib.auth.views.LogoutView",
+    "django.contrib.admin.sites.AdminSite.login",
+    "django.contrib.admin.sites.AdminSite.logout",
+    "django.views.i18n.set_language",
+}
+
+
+def allow_in_read_only(view: V) -> V:
+    """Let a view run in read-only mode whatever the request's method: a function, a class, or a method of a class.
+
+    What it writes is refused by PostgreSQL, as everywhere; use it where a POST reads (a search, a GraphQL query).
+    """
+    setattr(view, _MARK, True)
+    return view
+
+
+def is_exempt(request: HttpRequest, view: Callable[..., Any]) -> bool:
+    """Tell whether the request is let through: by its view, by the name of its URL or by its path."""
+    return any(_is_allowed(each, request) for each in _views(view)) or _is_listed(request)
+
+
+def _views(view: Any) -> Iterator[Any]:
+    """Return what stands behind a URL: the function, what it wraps, and its class (Django's, or a viewset)."""
+    while view is not None:
+        yield view
+        for name in ("view_class", "cls"):
+            if (found := getattr(view, name, None)) is not None:
+                yield found
+        view = getattr(view, "__wrapped__", None)
+
+
+def _is_allowed(view: Any, request: HttpRequest) -> bool:
+    if getattr(view, _MARK, False) or _name(view) in _ALWAYS:
+        return True
+    # A method of a class: the handler of this HTTP method, or the action a viewset maps it to.
+    method = (request.method or "").lower()
+    action = getattr(view, "actions", None)
+    name = action.get(method, method) if isinstance(action, dict) else method
+    return isinstance(view, type) and getattr(getattr(view, name, None), _MARK, False)
+
+
+def _name(view: Any) -> str:
+    kinds = view.__mro__ if isinstance(view, type) else (getattr(view, "__func__", view),)
+    names = [f"{getattr(kind, '__module__', '')}.{getattr(kind, '__qualname__', '')}" for kind in kinds]
+    return next((name for name in names if name in _ALWAYS), "")
+
+
+def _is_listed(request: HttpRequest) -> bool:
+    match = request.resolver_match
+    names = {match.view_name, match.url_name} if match is not None else set()
+    listed = conf.exempt()
+    return bool(names & set(listed)) or any(
+        pattern.search(request.path_info) for pattern in _patterns(tuple(listed))
+    )
+
+
+@lru_cache(maxsize=4)
+def _patterns(listed: Sequence[str]) -> tuple[re.Pattern[str], ...]:
+    return tuple(re.compile(each) for each in listed if each.startswith(("^", "/")))

@@ -1,0 +1,124 @@
+"""The answer to a request that would write: 503 as a page, as problem+json, or as a fragment for HTMX."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import datetime, timezone
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.template import Context, Engine, TemplateDoesNotExist
+from django.template.loader import get_template
+from django.utils import translation
+from django.utils.cache import patch_vary_headers
+from django.utils.translation import gettext as _
+
+from . import conf
+from .mode import Status
+
+PAGE, FRAGMENT = "readonly_router/503.html", "readonly_router/fragment.html"
+# A structured boolean. https://www.rfc-editor.org/rfc/rfc9651#name-booleans
+HEADER, VALUE = "Read-Only", "?1"
+PROBLEM = "application/problem+json"
+
+
+def unavailable(request: HttpRequest, status: Status) -> HttpResponse:
+    """Return the 503 in the form the client asked for, with Retry-After; nothing private is in it.
+
+    https://www.rfc-editor.org/rfc/rfc9457
+    """
+    response = _form(request)(request, status)
+    response["Retry-After"] = str(retry_after(status))
+    response["Cache-Control"] = "no-store"
+    patch_vary_headers(response, ("Accept", "HX-Request", "Accept-Language"))
+    mark(response)
+    return response
+
+
+def mark(response: HttpResponseBase) -> None:
+    """Tell clients and caches that the response is of the read-only mode."""
+    response[HEADER] = VALUE
+
+
+def retry_after(status: Status) -> int:
+    """Return the seconds until the window is expected to end."""
+    if status.eta is None:
+        return conf.retry_after()
+    left = (status.eta - datetime.now(timezone.utc)).total_seconds()
+    return max(1, round(left)) if left > 0 else conf.retry_after()
+
+
+def problem(status: Status) -> dict[str, Any]:
+    """Return the problem details of RFC 9457, with the window's reason and times as extensions."""
+    return {
+        "type": "about:blank",
+        "title": HTTPStatus.SERVICE_UNAVAILABLE.phrase,
+        "status": int(HTTPStatus.SERVICE_UNAVAILABLE),
+        "detail": _("This site is read-only at the moment: it can be read, but nothing can be saved."),
+        "reason": shown_reason(status),
+        "since": status.since.isoformat() if status.since else None,
+        "eta": status.eta.isoformat() if status.eta else None,
+        "retry_after": retry_after(status),
+    }
+
+
+def shown_reason(status: Status) -> str:
+    """Return the operator's words; what a process says of itself is for its logs, not for visitors."""
+    return status.reason if status.source == "switch" else ""
+
+
+def wants_html(request: HttpRequest) -> bool:
+    """Tell whether the client is a browser that shows a page: API clients accept anything, and get JSON."""
+    accepted = request.headers.get("Accept", "")
+    return "text/html" in accepted or "application/xhtml+xml" in accepted
+
+
+def _form(request: HttpRequest) -> Callable[[HttpRequest, Status], HttpResponse]:
+    if request.headers.get("HX-Request") == "true" and request.headers.get("HX-Boosted") != "true":
+        return _fragment
+    return _page if wants_html(request) else _problem
+
+
+def _problem(_request: HttpRequest, status: Status) -> HttpResponse:
+    return HttpResponse(json.dumps(problem(status)), content_type=PROBLEM, status=HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+def _page(request: HttpRequest, status: Status) -> HttpResponse:
+    return HttpResponse(render(PAGE, context(request, status)), status=HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+def _fragment(request: HttpRequest, status: Status) -> HttpResponse:
+    response = HttpResponse(render(FRAGMENT, context(request, status)), status=HTTPStatus.SERVICE_UNAVAILABLE)
+    # htmx swaps no error by itself; an event lets a page show it. https://htmx.org/headers/hx-trigger/
+    response["HX-Trigger"] = "read-only"
+    return response
+
+
+def context(request: HttpRequest, status: Status) -> dict[str, Any]:
+    """Return what the templates show."""
+    language = translation.get_language() or "en"
+    return {
+        "reason": shown_reason(status),
+        "since": status.since,
+        "eta": status.eta if status.eta and status.eta > datetime.now(timezone.utc) else None,
+        "retry_after": retry_after(status),
+        "language": language,
+        "right_to_left": translation.get_language_info(language)["bidi"] if language else False,
+        "back": request.path if request.method in {"GET", "HEAD"} else "",
+    }
+
+
+def render(name: str, values: dict[str, Any]) -> str:
+    """Render a template without a request: no session, no user, no query. A project may override it."""
+    try:
+        return get_template(name).render(values)
+    except (TemplateDoesNotExist, ImportError):
+        # A project without Django's template engine, or one that does not look into apps.
+        return _engine().get_template(name).render(Context(values))
+
+
+def _engine() -> Engine:
+    return Engine(dirs=[str(Path(__file__).parent / "templates")], libraries={"i18n": "django.templatetags.i18n"})
