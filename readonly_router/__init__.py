@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from . import checks as _checks  # noqa: F401 - registers the system checks, also where the app is missing
+from . import site_checks as _site_checks  # noqa: F401 - as above
 from .connections import get_status, is_read_only
 from .databases import databases_from_env
 from .errors import (

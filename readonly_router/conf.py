@@ -167,6 +167,11 @@ def _is_set(variable: str) -> bool:
     return os.environ.get(variable, "").strip().lower() in {"1", "true", "yes", "on"}
 
 
+def of_the_project(name: str, default: Any = None) -> Any:
+    """Return a setting that is not ours; for the system checks."""
+    return getattr(settings, name, default)
+
+
 def retry_after() -> int:
     """Return the seconds of Retry-After without an ETA."""
     return int(getattr(settings, "READONLY_ROUTER_RETRY_AFTER", READONLY_ROUTER_RETRY_AFTER))

@@ -1,0 +1,1 @@
+"""Read-only mode in other people's frameworks; import what you use."""

@@ -1,0 +1,56 @@
+"""Django REST framework: a refusal as problem details in its own renderers, and a browsable API without forms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+from rest_framework.exceptions import APIException
+from rest_framework.permissions import SAFE_METHODS, BasePermission
+from rest_framework.response import Response
+from rest_framework.views import exception_handler as plain_exception_handler
+
+from .. import conf, refused
+from ..connections import get_status
+from ..errors import ReadOnlyError
+from ..exemptions import is_exempt
+from ..responses import HEADER, PROBLEM, VALUE, problem, retry_after
+
+
+class ReadOnlyUnavailable(APIException):  # type: ignore[misc]  # REST framework has no types
+    """The API is read-only at the moment."""
+
+    status_code = 503
+    default_detail = _("This site is read-only at the moment: it can be read, but nothing can be saved.")
+    default_code = "read_only"
+
+
+class ReadOnlyPermission(BasePermission):  # type: ignore[misc]  # as above
+    """Refuse unsafe methods with 503 while read-only, but for exempt views; forms vanish from the API's pages."""
+
+    def has_permission(self, request: Any, view: Any) -> bool:
+        safe = request.method in SAFE_METHODS or not get_status(conf.primary()).read_only
+        if not safe and not is_exempt(request._request, type(view)):
+            raise ReadOnlyUnavailable
+        return True
+
+
+def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
+    """Answer refusals with 503 and problem details; every other error goes to REST framework's own handler.
+
+    For `EXCEPTION_HANDLER` in `REST_FRAMEWORK`. https://www.rfc-editor.org/rfc/rfc9457
+    """
+    if not isinstance(error, ReadOnlyError | ReadOnlyUnavailable):
+        return plain_exception_handler(error, context)
+    request = context["request"]
+    if isinstance(error, ReadOnlyError):
+        refused.note(request._request, error)
+    status = get_status(conf.primary())
+    response = Response(problem(status), status=ReadOnlyUnavailable.status_code)
+    response["Retry-After"] = str(retry_after(status))
+    response["Cache-Control"] = "no-store"
+    response[HEADER] = VALUE
+    renderer = getattr(request, "accepted_renderer", None)
+    if getattr(renderer, "format", "json") == "json":
+        response.content_type = PROBLEM
+    return response

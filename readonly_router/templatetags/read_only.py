@@ -1,0 +1,22 @@
+"""`{% read_only_banner %}`: the window told on the page, following the switch without a reload."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import template
+from django.urls import NoReverseMatch, reverse
+
+from ..window import window
+
+register = template.Library()
+
+
+@register.inclusion_tag("readonly_router/banner.html", takes_context=True)
+def read_only_banner(context: template.Context) -> dict[str, Any]:
+    """Return the banner's context; without the status endpoint in your URLs it changes with the next page only."""
+    try:
+        status_url = reverse("readonly_router:status")
+    except NoReverseMatch:
+        status_url = ""
+    return {"window": window(), "status_url": status_url, "nonce": context.get("csp_nonce", "")}
