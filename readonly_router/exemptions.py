@@ -35,7 +35,15 @@ def allow_in_read_only(view: V) -> V:
 
 def is_exempt(request: HttpRequest, view: Callable[..., Any]) -> bool:
     """Tell whether the request is let through: by its view, by the name of its URL or by its path."""
-    return any(_is_allowed(each, request) for each in _views(view)) or _is_listed(request)
+    handler = _handler(view, request)
+    return any(_is_allowed(each, handler) for each in _views(view)) or _is_listed(request)
+
+
+def _handler(view: Any, request: HttpRequest) -> str:
+    """Return the name of the method that serves the request, if a class does; a viewset maps methods to actions."""
+    method = (request.method or "").lower()
+    actions = getattr(view, "actions", None)
+    return str(actions.get(method, method)) if isinstance(actions, dict) else method
 
 
 def _views(view: Any) -> Iterator[Any]:
@@ -48,14 +56,10 @@ def _views(view: Any) -> Iterator[Any]:
         view = getattr(view, "__wrapped__", None)
 
 
-def _is_allowed(view: Any, request: HttpRequest) -> bool:
+def _is_allowed(view: Any, handler: str) -> bool:
     if getattr(view, _MARK, False) or _name(view) in _ALWAYS:
         return True
-    # A method of a class: the handler of this HTTP method, or the action a viewset maps it to.
-    method = (request.method or "").lower()
-    action = getattr(view, "actions", None)
-    name = action.get(method, method) if isinstance(action, dict) else method
-    return isinstance(view, type) and getattr(getattr(view, name, None), _MARK, False)
+    return isinstance(view, type) and getattr(getattr(view, handler, None), _MARK, False)
 
 
 def _name(view: Any) -> str:

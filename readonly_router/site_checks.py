@@ -8,6 +8,7 @@ from typing import Any
 from django.apps import apps
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.core.checks import Warning as CheckWarning
+from django.db import connections
 
 from . import conf
 from .errors import ConfigurationError
@@ -135,9 +136,8 @@ def _check_celery() -> Iterator[CheckMessage]:
 
 
 def _check_requests() -> Iterator[CheckMessage]:
-    pairs = conf.of_the_project("DATABASES", {})
     for alias in conf.twins():
-        if pairs.get(alias, {}).get("ATOMIC_REQUESTS") and conf.unsafe_methods() == "attempt":
+        if connections.settings.get(alias, {}).get("ATOMIC_REQUESTS") and conf.unsafe_methods() == "attempt":
             yield _warning(
                 28,
                 f"ATOMIC_REQUESTS on '{alias}' with READONLY_ROUTER_UNSAFE_METHODS = 'attempt': what a view does "

@@ -1,0 +1,1 @@
+"""The site while read-only, through the real handlers."""

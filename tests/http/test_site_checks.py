@@ -1,0 +1,74 @@
+"""The system checks of the site around the mode."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.db import connections
+from django.test import override_settings
+
+from readonly_router.site_checks import MIDDLEWARE, SESSIONS, check_site
+
+WELL: dict[str, Any] = {"MIDDLEWARE": [MIDDLEWARE, "other"], "SESSION_ENGINE": SESSIONS, "CACHES": {}}
+
+
+def found(**settings: Any) -> list[str]:
+    with override_settings(**{**WELL, **settings}):
+        messages = check_site()
+    assert all(message.hint for message in messages)
+    return [message.id.removeprefix("readonly_router.") for message in messages]
+
+
+def test_a_site_where_all_is_well_hears_nothing() -> None:
+    assert found() == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "number"),
+    [
+        ({"MIDDLEWARE": ["other"]}, "W015"),
+        ({"MIDDLEWARE": ["other", MIDDLEWARE]}, "W016"),
+        ({"SESSION_ENGINE": "django.contrib.sessions.backends.db"}, "W017"),
+        ({"SESSION_ENGINE": "django.contrib.sessions.backends.cached_db"}, "W017"),
+        ({"SESSION_SAVE_EVERY_REQUEST": True}, "W018"),
+        ({"CACHES": {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache"}}}, "W019"),
+        ({"CELERY_RESULT_BACKEND": "db+postgresql://..."}, "W027"),
+        ({"READONLY_ROUTER_UNSAFE_METHODS": "perhaps"}, "E029"),
+        ({"READONLY_ROUTER_VISITORS": "robots"}, "E029"),
+    ],
+)
+def test_a_setting_that_fails_pages_is_told(settings: dict[str, Any], number: str) -> None:
+    assert found(**settings) == [number]
+
+
+def test_attempts_in_atomic_requests_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(connections.settings["default"], "ATOMIC_REQUESTS", True)
+
+    assert found(READONLY_ROUTER_UNSAFE_METHODS="attempt") == ["W028"]
+
+
+@pytest.mark.parametrize(
+    ("app", "settings", "numbers"),
+    [
+        ("constance.backends.database", {}, ["W024"]),
+        ("waffle", {}, []),
+        ("waffle", {"WAFFLE_CREATE_MISSING_FLAGS": True}, ["W025"]),
+        ("django_celery_beat", {}, ["W026"]),
+        ("django_celery_results", {}, ["W027"]),
+    ],
+)
+def test_a_package_that_writes_is_told(
+    app: str, settings: dict[str, Any], numbers: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = apps.is_installed
+    monkeypatch.setattr(apps, "is_installed", lambda name: name == app or plain(name))
+
+    assert found(**settings) == numbers
+
+
+def test_a_site_without_sessions_hears_nothing_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apps, "is_installed", lambda name: False)
+
+    assert found(SESSION_ENGINE="django.contrib.sessions.backends.db") == []
