@@ -40,7 +40,7 @@ def is_exempt(request: HttpRequest, view: Callable[..., Any]) -> bool:
 
 
 def _handler(view: Any, request: HttpRequest) -> str:
-    """Return the name of the method that serves the request, if a class does; a viewset maps methods to actions."""
+    """Return the name of the method that would serve the request in a class; a viewset maps methods to actions."""
     method = (request.method or "").lower()
     actions = getattr(view, "actions", None)
     return str(actions.get(method, method)) if isinstance(actions, dict) else method
@@ -57,9 +57,14 @@ def _views(view: Any) -> Iterator[Any]:
 
 
 def _is_allowed(view: Any, handler: str) -> bool:
-    if getattr(view, _MARK, False) or _name(view) in _ALWAYS:
+    if is_marked(view) or _name(view) in _ALWAYS:
         return True
-    return isinstance(view, type) and getattr(getattr(view, handler, None), _MARK, False)
+    return isinstance(view, type) and is_marked(getattr(view, handler, None))
+
+
+def is_marked(view: Any) -> bool:
+    """Tell whether `allow_in_read_only` decorates a function or class."""
+    return bool(getattr(view, _MARK, False))
 
 
 def _name(view: Any) -> str:

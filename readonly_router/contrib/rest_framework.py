@@ -13,7 +13,7 @@ from rest_framework.views import exception_handler as plain_exception_handler
 from .. import conf, refused
 from ..connections import get_status
 from ..errors import ReadOnlyError
-from ..exemptions import is_exempt
+from ..exemptions import is_exempt, is_marked
 from ..responses import HEADER, PROBLEM, VALUE, problem, retry_after
 
 
@@ -30,9 +30,15 @@ class ReadOnlyPermission(BasePermission):  # type: ignore[misc]  # as above
 
     def has_permission(self, request: Any, view: Any) -> bool:
         safe = request.method in SAFE_METHODS or not get_status(conf.primary()).read_only
-        if not safe and not is_exempt(request._request, type(view)):
+        if not safe and not _is_exempt(request, view):
             raise ReadOnlyUnavailable
         return True
+
+
+def _is_exempt(request: Any, view: Any) -> bool:
+    # A viewset knows its action only as an instance.
+    handler = getattr(view, getattr(view, "action", None) or request.method.lower(), None)
+    return is_marked(handler) or is_exempt(request._request, type(view))
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
