@@ -8,13 +8,16 @@ ARGS ?=
 BIN = $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types wagtail bench matrix docker-test clean
+.PHONY: help demo site test lint types wagtail bench matrix docker-test clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
 demo: $(VENV)/.test ## the whole story on an example site, on an embedded PostgreSQL or on DATABASE_URL
 	@$(BIN)/python -m tests.demo
+
+site: $(VENV)/.test ## the example site with its window, to be tried by hand
+	@$(BIN)/python -m tests.live
 
 test: $(VENV)/.test ## the suite, on an embedded PostgreSQL or on TEST_DATABASE_URL
 	@$(BIN)/python -m pytest $(if $(TEST_DATABASE_URL),,--numprocesses 2) $(ARGS)
@@ -35,7 +38,10 @@ bench: .cache/venv/bench/.bench ## cost per query, of provisioning and of starti
 matrix: .cache/venv/matrix/.matrix ## the suite on pairs of Python, Django and PostgreSQL
 	@.cache/venv/matrix/bin/nox -f tests/noxfile.py $(ARGS)
 
-docker-test: $(VENV)/.test ## the suite against each PostgreSQL of docker/
+docker-site: $(VENV)/.test ## the example site with its window, to be tried by hand
+	@$(BIN)/python -m tests.live
+
+test: $(VENV)/.test ## the suite against each PostgreSQL of docker/
 	@PYTEST_ARGS="$(ARGS)" exec sh docker/test.sh
 
 clean: ## remove all that these commands made

@@ -95,9 +95,13 @@ def order_list(request: HttpRequest) -> HttpResponse:
 @require_safe
 def visits(request: HttpRequest) -> HttpResponse:
     """Count how often this page was read: a GET that writes."""
-    PageView.objects.get_or_create(path=request.path)
-    PageView.objects.filter(path=request.path).update(hits=F("hits") + 1)
-    return render(request, "shop/visits.html", {"view": PageView.objects.get(path=request.path)})
+    count_view(request.path)
+    return render(request, "shop/visits.html", {"view": PageView.objects.filter(path=request.path).first()})
+
+
+def count_view(path: str) -> None:
+    PageView.objects.get_or_create(path=path)
+    PageView.objects.filter(path=path).update(hits=F("hits") + 1)
 
 
 # Django runs no async view inside ATOMIC_REQUESTS; without this it answers with a RuntimeError.
