@@ -2,36 +2,55 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 import sys
 import sysconfig
 from collections.abc import Iterator
 from dataclasses import dataclass
+from inspect import CO_ASYNC_GENERATOR, CO_GENERATOR, CO_NESTED
+from itertools import pairwise
 from types import CodeType, FrameType, TracebackType
 from typing import Any
 
-_STATEMENT = re.compile(
-    r'^\s*(INSERT\s+INTO|UPDATE|DELETE\s+FROM|\w+)(?:\s+(?:ONLY\s+)?((?:"[^"]+"|[\w.])+))?', re.IGNORECASE
+from .exemptions import standing_behind
+
+# Comments before a statement, and whatever may hold data: literals, plain and between dollars.
+_COMMENTS = re.compile(r"\A(?:\s|\(|/\*.*?\*/|--[^\n]*\n)+", re.DOTALL)
+_LITERALS = re.compile(r"'(?:[^']|'')*'|\$(\w*)\$.*?\$\1\$", re.DOTALL)
+_CHANGE = re.compile(r"\b(?:INSERT\s+INTO|UPDATE|DELETE\s+FROM|MERGE\s+INTO)\b", re.IGNORECASE)
+_NAME = r'((?:"(?:[^"]|"")+"|[^\W\d][\w$]*)(?:\.(?:"(?:[^"]|"")+"|[^\W\d][\w$]*))*)'
+_TABLE = re.compile(
+    rf"\b(?:INTO|UPDATE|FROM|TABLE|VIEW|COPY|TRUNCATE|LOCK)\s+(?:(?:ONLY|TABLE|IF\s+(?:NOT\s+)?EXISTS)\s+)*{_NAME}",
+    re.IGNORECASE,
 )
 _LIBRARY = (sysconfig.get_path("stdlib"), "<frozen")
 _OURS = __name__.rpartition(".")[0]
+_FRAMEWORKS = {"django", "asgiref", "psycopg", "psycopg_pool", "rest_framework", _OURS}
+_DISPATCHER = "django.dispatch.dispatcher"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Blame:
-    """A write that was refused: `path` is the dotted path of the function or receiver it came from, if known."""
+    """A write that was refused: `path` is the dotted path of the function or receiver it came from, if there is one.
+
+    `view` is the view, or middleware, that wrote itself: nothing below it can be skipped.
+    """
 
     verb: str = ""
     table: str = ""
     path: str = ""
+    view: str = ""
 
 
-def blame(error: BaseException) -> Blame:
-    """Return where a refusal came from, as its traceback tells; values never, for they hold data."""
+def blame(error: BaseException, view: Any = None) -> Blame:
+    """Return where a refusal came from, as its traceback tells; values never, for they hold data.
+
+    `view` is what the request's address leads to.
+    """
     frames = list(_frames(error.__traceback__))
     verb, table = _statement(frames)
-    return Blame(verb=verb, table=table, path=_path(frames))
+    path, itself = _origin(_below_the_handler(frames), view)
+    return Blame(verb=verb, table=table, path=path, view=itself)
 
 
 def _frames(traceback: TracebackType | None) -> Iterator[FrameType]:
@@ -40,42 +59,84 @@ def _frames(traceback: TracebackType | None) -> Iterator[FrameType]:
         traceback = traceback.tb_next
 
 
+# -- what was refused
+
+
 def _statement(frames: list[FrameType]) -> tuple[str, str]:
     for frame in reversed(frames):
-        text = frame.f_locals.get("sql")
-        if isinstance(text, str) and (match := _STATEMENT.match(text)):
-            table = (match[2] or "").replace('"', "") if " " in match[1] or match[1].upper() == "UPDATE" else ""
-            return match[1].split()[0].upper(), table
+        # Django's own, and not a variable of the application's.
+        text = frame.f_locals.get("sql") if _module(frame).startswith("django.db.") else None
+        if isinstance(text, str):
+            return read(text)
     return "", ""
 
 
-def _path(frames: list[FrameType]) -> str:
-    """Return the receiver, else the outermost function of the application below the view, else the view."""
-    below = _below_the_handler(frames)
-    for caller, frame in itertools.pairwise(below):
-        if _module(caller) == "django.dispatch.dispatcher" and _is_application(frame):
-            return _qualified(frame)
-    application = [frame for frame in below if _is_application(frame)]
-    chosen = application[1] if len(application) > 1 else next(iter(application), None)
-    return _qualified(chosen) if chosen is not None else ""
+def read(statement: str) -> tuple[str, str]:
+    """Return a statement's verb and table, as far as they can be told at a glance; never a value."""
+    text = _LITERALS.sub("''", _COMMENTS.sub("", statement))
+    # A query that changes data names it first: WITH gone AS (DELETE FROM ...) SELECT ...
+    change = _CHANGE.search(text) if text[:4].upper() == "WITH" else None
+    text = text[change.start() :] if change else text
+    verb = re.match(r"\w+", text)
+    table = _TABLE.search(text)
+    return verb[0].upper() if verb else "", table[1].replace('"', "") if table else ""
+
+
+# -- where it came from
+
+
+def _origin(frames: list[FrameType], view: Any) -> tuple[str, str]:
+    """Return the path of the receiver, else of the outermost function below the view; or the view that has none."""
+    receivers = [frame for caller, frame in pairwise(frames) if _module(caller) == _DISPATCHER]
+    below = frames[_last_entry(frames, view) + 1 :]
+    for frame in (*receivers, *below):
+        if _can_be_skipped(frame):
+            return _qualified(frame), ""
+    itself = next((frame for frame in frames if _is_application(frame) and not _is_nested(frame)), None)
+    return "", _qualified(itself) if itself is not None else ""
 
 
 def _below_the_handler(frames: list[FrameType]) -> list[FrameType]:
     """Return the frames from the view on: Django calls it in its handler, after every middleware."""
-    handlers = [index for index, frame in enumerate(frames) if _module(frame) == "django.core.handlers.base"]
+    handlers = [index for index, frame in enumerate(frames) if _module(frame).startswith("django.core.handlers.")]
     return frames[handlers[-1] + 1 :] if handlers else frames
 
 
+def _last_entry(frames: list[FrameType], view: Any) -> int:
+    """Return where the view, or a middleware, ends: what Django calls must answer, and cannot be skipped."""
+    behind = list(standing_behind(view))
+    codes = {getattr(each, "__code__", None) for each in behind}
+    kinds = tuple(each for each in behind if isinstance(each, type))
+    entry = -1
+    for index, frame in enumerate(frames):
+        by_django = not index or not _is_application(frames[index - 1])
+        of_the_view = by_django and isinstance(frame.f_locals.get("self"), kinds)
+        if frame.f_code in codes or of_the_view or _is_middleware(frames, index):
+            entry = index
+    return entry
+
+
+def _is_middleware(frames: list[FrameType], index: int) -> bool:
+    """Tell whether a frame is a middleware's; what it does with a request alone may be skipped."""
+    if not index:
+        return _is_application(frames[0])
+    name = frames[index].f_code.co_name
+    return _module(frames[index - 1]) == "django.utils.deprecation" and name != "process_request"
+
+
 def _is_application(frame: FrameType) -> bool:
-    module = _module(frame)
-    top = module.partition(".")[0]
-    return top not in {
-        "django",
-        "asgiref",
-        "psycopg",
-        "psycopg_pool",
-        _OURS,
-    } and not frame.f_code.co_filename.startswith(_LIBRARY)
+    top = _module(frame).partition(".")[0]
+    return top not in _FRAMEWORKS and not frame.f_code.co_filename.startswith(_LIBRARY)
+
+
+def _can_be_skipped(frame: FrameType) -> bool:
+    """Tell whether a frame is of an application's function that has a dotted path and may return nothing."""
+    lazy = frame.f_code.co_flags & (CO_GENERATOR | CO_ASYNC_GENERATOR)
+    return _is_application(frame) and not lazy and not _is_nested(frame)
+
+
+def _is_nested(frame: FrameType) -> bool:
+    return bool(frame.f_code.co_flags & CO_NESTED) or frame.f_code.co_name.startswith("<")
 
 
 def _module(frame: FrameType) -> str:
@@ -90,16 +151,14 @@ def _name(frame: FrameType) -> str:
     code = frame.f_code
     if sys.version_info >= (3, 11):
         return code.co_qualname
+    return _in_class_of(frame, code) or code.co_name
+
+
+def _in_class_of(frame: FrameType, code: CodeType) -> str:
     for owner in (frame.f_locals.get("self"), frame.f_locals.get("cls")):
         kind = owner if isinstance(owner, type) else type(owner)
-        if owner is not None and (found := _in_class(kind, code)):
-            return found
-    return code.co_name
-
-
-def _in_class(kind: type, code: CodeType) -> str:
-    for each in kind.__mro__:
-        found: Any = vars(each).get(code.co_name)
-        if getattr(getattr(found, "__func__", found), "__code__", None) is code:
-            return f"{each.__qualname__}.{code.co_name}"
+        for each in kind.__mro__ if owner is not None else ():
+            found: Any = vars(each).get(code.co_name)
+            if getattr(getattr(found, "__func__", found), "__code__", None) is code:
+                return f"{each.__qualname__}.{code.co_name}"
     return ""

@@ -10,7 +10,7 @@ from django.core.checks import CheckMessage, Error, Tags, register
 from django.core.checks import Warning as CheckWarning
 from django.db import connections, router
 
-from . import conf, mode
+from . import conf, mode, skipping
 from .conf import ProcessMode
 from .connections import unusable_engine
 from .databases import same_login
@@ -48,6 +48,13 @@ def check_twins(*, databases: Iterable[str] | None = None, **_: Any) -> list[Che
         if asked & {writer, twin}:
             messages += _check_role(writer, twin)
     return messages
+
+
+@register(Tags.compatibility)
+def check_skipped(**_: Any) -> list[CheckMessage]:
+    """Check that each path of READONLY_ROUTER_SKIP names a function."""
+    hint = "manage.py read_only refusals prints paths that are right."
+    return [_error(14, says, hint) for says in skipping.missing()]
 
 
 def _check_unpaired(pairs: dict[str, str]) -> Iterator[CheckMessage]:

@@ -62,16 +62,22 @@ _VALUES = {
 
 
 def process_mode(environ: Mapping[str, str] | None = None) -> ProcessMode:
-    """Return what `DB_READ_ONLY` says; raise ConfigurationError for a value outside the list."""
+    """Return what `DB_READ_ONLY` says, or django-db-tools' names where it says nothing.
+
+    Raises ConfigurationError for a value outside the list.
+    """
     environ = os.environ if environ is None else environ
-    value = environ.get(ENVIRONMENT_VARIABLE, "")
-    if not value.strip():
-        value = environ.get(ANONYMOUS_VARIABLE, "").strip() or environ.get(GET_ONLY_VARIABLE, "")
+    found = [_process_mode(environ, name) for name in (ENVIRONMENT_VARIABLE, ANONYMOUS_VARIABLE, GET_ONLY_VARIABLE)]
+    return next((mode for mode in found if mode is not ProcessMode.FOLLOW), ProcessMode.FOLLOW)
+
+
+def _process_mode(environ: Mapping[str, str], name: str) -> ProcessMode:
+    value = environ.get(name, "")
     try:
         return _VALUES[value.strip().lower()]
     except KeyError:
         raise ConfigurationError(
-            f"{ENVIRONMENT_VARIABLE}={value!r} is not understood; use 1, true, yes or on (read-only), "
+            f"{name}={value!r} is not understood; use 1, true, yes or on (read-only), "
             "locked (read-only, no writer login in the process), or 0, false, no, off or nothing (not read-only)."
         ) from None
 
@@ -133,12 +139,17 @@ def unsafe_methods() -> str:
 
 def exempt() -> Sequence[str]:
     """Return the URL names and path patterns that are let through in read-only mode."""
-    return tuple(getattr(settings, "READONLY_ROUTER_EXEMPT", READONLY_ROUTER_EXEMPT))
+    return _several(getattr(settings, "READONLY_ROUTER_EXEMPT", READONLY_ROUTER_EXEMPT))
 
 
 def skipped() -> Sequence[str]:
     """Return the dotted paths of what does nothing in read-only mode."""
-    return tuple(getattr(settings, "READONLY_ROUTER_SKIP", READONLY_ROUTER_SKIP))
+    return _several(getattr(settings, "READONLY_ROUTER_SKIP", READONLY_ROUTER_SKIP))
+
+
+def _several(found: Sequence[str]) -> Sequence[str]:
+    # A single text is one entry, not its letters: "/" would let every path through.
+    return (found,) if isinstance(found, str) else tuple(found)
 
 
 def session_store() -> str:

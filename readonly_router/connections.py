@@ -70,7 +70,9 @@ def install() -> None:
     connections.__class__ = PairedConnectionHandler
     for wrapper in connections.all(initialized_only=True):
         if wrapper.alias in conf.twins() or wrapper.alias in conf.writers():
-            wrapper.close()
+            # Models make a wrapper as they are imported, and an ASGI server imports within its event loop.
+            if wrapper.connection is not None:
+                wrapper.close()
             del connections[wrapper.alias]
 
 

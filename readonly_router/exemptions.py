@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from django.http import HttpRequest
 
 from . import conf
+from .errors import ConfigurationError
 
 V = TypeVar("V", bound=Callable[..., Any] | type)
 
@@ -33,10 +34,10 @@ def allow_in_read_only(view: V) -> V:
     return view
 
 
-def is_exempt(request: HttpRequest, view: Callable[..., Any]) -> bool:
+def is_exempt(request: HttpRequest, view: Callable[..., Any] | None) -> bool:
     """Tell whether the request is let through: by its view, by the name of its URL or by its path."""
     handler = _handler(view, request)
-    return any(_is_allowed(each, handler) for each in _views(view)) or _is_listed(request)
+    return any(_is_allowed(each, handler) for each in standing_behind(view)) or _is_listed(request)
 
 
 def _handler(view: Any, request: HttpRequest) -> str:
@@ -46,18 +47,18 @@ def _handler(view: Any, request: HttpRequest) -> str:
     return str(actions.get(method, method)) if isinstance(actions, dict) else method
 
 
-def _views(view: Any) -> Iterator[Any]:
+def standing_behind(view: Any) -> Iterator[Any]:
     """Return what stands behind a URL: the function, what it wraps, and its class (Django's, or a viewset)."""
     while view is not None:
         yield view
         for name in ("view_class", "cls"):
             if (found := getattr(view, name, None)) is not None:
                 yield found
-        view = getattr(view, "__wrapped__", None)
+        view = getattr(view, "__wrapped__", None) or getattr(view, "func", None)  # a functools.partial
 
 
 def _is_allowed(view: Any, handler: str) -> bool:
-    if is_marked(view) or _name(view) in _ALWAYS:
+    if is_marked(view) or not _ALWAYS.isdisjoint(_names(view)):
         return True
     return isinstance(view, type) and is_marked(getattr(view, handler, None))
 
@@ -67,21 +68,36 @@ def is_marked(view: Any) -> bool:
     return bool(getattr(view, _MARK, False))
 
 
-def _name(view: Any) -> str:
-    kinds = view.__mro__ if isinstance(view, type) else (getattr(view, "__func__", view),)
-    names = [f"{getattr(kind, '__module__', '')}.{getattr(kind, '__qualname__', '')}" for kind in kinds]
-    return next((name for name in names if name in _ALWAYS), "")
+def _names(view: Any) -> Iterator[str]:
+    """Return the dotted paths of a function, of a class and its bases, or of a method in each class it may be of."""
+    if isinstance(view, type):
+        yield from map(_path, view.__mro__)
+    elif (owner := getattr(view, "__self__", None)) is not None:
+        yield from (f"{_path(kind)}.{getattr(view, '__name__', '')}" for kind in type(owner).__mro__)
+    else:
+        yield _path(view)
+
+
+def _path(found: Any) -> str:
+    return f"{getattr(found, '__module__', '')}.{getattr(found, '__qualname__', '')}"
 
 
 def _is_listed(request: HttpRequest) -> bool:
-    match = request.resolver_match
-    names = {match.view_name, match.url_name} if match is not None else set()
-    listed = conf.exempt()
-    return bool(names & set(listed)) or any(
-        pattern.search(request.path_info) for pattern in _patterns(tuple(listed))
-    )
+    # The whole name, as reverse() takes it: a part of it would let others through.
+    name = request.resolver_match.view_name if request.resolver_match is not None else ""
+    listed = tuple(conf.exempt())
+    return name in listed or any(pattern.match(request.path_info) for pattern in _patterns(listed))
 
 
 @lru_cache(maxsize=4)
 def _patterns(listed: Sequence[str]) -> tuple[re.Pattern[str], ...]:
-    return tuple(re.compile(each) for each in listed if each.startswith(("^", "/")))
+    return tuple(map(_pattern, (each for each in listed if each.startswith(("^", "/")))))
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    try:
+        return re.compile(text)
+    except re.error as error:
+        raise ConfigurationError(
+            f"READONLY_ROUTER_EXEMPT names the path pattern {text!r}, which is no regular expression ({error})."
+        ) from None

@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-import io
+import logging
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager
-from itertools import chain
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, cast
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.core.signals import got_request_exception
-from django.http import FileResponse, HttpRequest, HttpResponseBase, QueryDict, StreamingHttpResponse
-from django.urls import Resolver404
-from django.urls import resolve as resolve_url
-from django.utils.datastructures import MultiValueDict
+from django.db import connections
+from django.http import HttpRequest, HttpResponseBase
 
-from . import conf, mode, refused
+from . import conf, following, mode, refused, streams, visitors
 from .connections import resolve
 from .errors import ReadOnlyError, SessionTooLargeError
 from .exemptions import is_exempt
 from .mode import Status
-from .plain_sessions import NOT_STORED
 from .request_mode import SAFE, is_read_only, serving
 from .responses import mark, unavailable
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]
 
 _REFUSALS = (ReadOnlyError, SessionTooLargeError)
-_REFUSAL, _NOBODY = "_readonly_router_refusal", "_readonly_router_nobody"
+_REFUSAL = "_readonly_router_refusal"
 
 
 class ReadOnlyMiddleware:
@@ -49,23 +45,23 @@ class ReadOnlyMiddleware:
         if self.is_async:
             markcoroutinefunction(self)
         got_request_exception.connect(_note_refusal, dispatch_uid="readonly_router")
+        # Of a refusal in another middleware Django logs an error, which it mails to ADMINS, before we see it.
+        logging.getLogger("django.request").addFilter(_is_no_refusal)
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         if self.is_async:
             return self._asynchronous(request)
-        _look()
-        with _pinned(), serving(request):
-            _prepare(request)
-            response = cast(HttpResponseBase, self.get_response(request))
-            return _first_chunk(request, _finish(request, response))
+        _look(request)
+        with _prepared(request):
+            response = _finish(request, cast(HttpResponseBase, self.get_response(request)))
+            return streams.drawn(response, _refuse(request, response)) if _is_drawn(response) else response
 
     async def _asynchronous(self, request: HttpRequest) -> HttpResponseBase:
         # The connections of asynchronous views live in the thread that runs their synchronous code.
-        await sync_to_async(_look)()
-        with _pinned(), serving(request):
-            _prepare(request)
-            response = await cast(Awaitable[HttpResponseBase], self.get_response(request))
-            return await _first_chunk_async(request, _finish(request, response))
+        await sync_to_async(_look)(request)
+        with _prepared(request):
+            response = _finish(request, await cast(Awaitable[HttpResponseBase], self.get_response(request)))
+            return await streams.adrawn(response, _refuse(request, response)) if _is_drawn(response) else response
 
     def process_view(
         self, request: HttpRequest, view: Callable[..., Any], _args: Any, _kwargs: Any
@@ -84,146 +80,70 @@ def _status() -> Status:
     return mode.get_status(conf.primary())
 
 
-def _look() -> None:
+def _look(request: HttpRequest) -> None:
+    """Take the news; before an unsafe request also where no open connection can have brought any."""
     for alias in conf.twins():
         resolve(alias)
+    primary = conf.primary()
+    if request.method not in SAFE and mode.follows() and not is_read_only() and following.due(primary):
+        # The view would connect anyhow, but too late. What is in the way of it is raised where it is needed.
+        with suppress(Exception):
+            connections[primary].ensure_connection()
 
 
 @contextmanager
-def _pinned() -> Iterator[None]:
+def _prepared(request: HttpRequest) -> Iterator[None]:
+    """Keep the mode for a request, and make it what the mode says it is."""
     token = mode.pin(conf.twins())
     try:
-        yield
+        if is_read_only():
+            visitors.prepare(request)
+        with serving(request):
+            yield
     finally:
         mode.unpin(token)
 
 
-def _prepare(request: HttpRequest) -> None:
-    if not is_read_only():
-        return
-    as_get = request.method not in SAFE and conf.unsafe_methods() == "as_get"
-    anonymous = conf.visitors_are_anonymous()
-    if (as_get or anonymous) and not _will_be_exempt(request):
-        if as_get:
-            _as_get(request)
-        if anonymous:
-            _be_nobody(request)
-
-
-def _will_be_exempt(request: HttpRequest) -> bool:
-    """Tell whether the request is exempt before Django itself looks for its view."""
-    try:
-        match = request.resolver_match = resolve_url(request.path_info)
-    except Resolver404:
-        return False
-    try:
-        return is_exempt(request, match.func)
-    finally:
-        request.resolver_match = None
-
-
-def _be_nobody(request: HttpRequest) -> None:
-    """Take the cookies from a request: it is of nobody, and its page can be cached for everybody."""
-    request.META.pop("HTTP_COOKIE", None)
-    # Before anything has parsed them: both handlers keep them in this place.
-    cast(Any, request).COOKIES = {}
-    setattr(request, _NOBODY, True)
-
-
-def _as_get(request: HttpRequest) -> None:
-    """Make a request a GET without a body, as far as Django and its frameworks can tell."""
-    request.method = "GET"
-    request.META.update({"REQUEST_METHOD": "GET", "CONTENT_LENGTH": "0", "CONTENT_TYPE": ""})
-    request.META.pop("HTTP_TRANSFER_ENCODING", None)
-    request.content_type, request.content_params = "", {}
-    # Django's own places for what it parsed, which keep it from reading the body.
-    found = cast(Any, request)
-    found._post, found._files, found._body = QueryDict(), MultiValueDict(), b""
-    found._stream, found._read_started = io.BytesIO(b""), False
-
-
 def _finish(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
     """Replace the 500 that Django made of a refusal in another middleware, and mark what the mode served."""
-    if (error := getattr(request, _REFUSAL, None)) is not None:
-        response.close()
-        return _refusal(request, error)
+    error = getattr(request, _REFUSAL, None)
+    if error is not None and response.status_code >= 500:
+        return _refuse(request, response)(error)
     if is_read_only():
-        _clean(request, response)
+        visitors.finish(request, response)
         mark(response)
     return response
 
 
-def _clean(request: HttpRequest, response: HttpResponseBase) -> None:
-    """Keep cookies from a visitor that would lead nowhere, or whom the page shall not know."""
-    session_cookie, _ = conf.session_cookies()
-    if getattr(getattr(request, "session", None), NOT_STORED, False):
-        response.cookies.pop(session_cookie, None)
-    if getattr(request, _NOBODY, False):
-        response.cookies.clear()
-        kept = [name for name in response.get("Vary", "").split(", ") if name and name.lower() != "cookie"]
-        response.headers.pop("Vary", None)
-        if kept:
-            response["Vary"] = ", ".join(kept)
+def _is_drawn(response: HttpResponseBase) -> bool:
+    return streams.is_drawn(response) and is_read_only()
 
 
-def _refusal(request: HttpRequest, error: BaseException) -> HttpResponseBase:
+def _refuse(request: HttpRequest, instead_of: HttpResponseBase) -> streams.Refused:
+    """Return what answers a refusal in the place of a response that is there already."""
+
+    def refuse(error: Exception) -> HttpResponseBase:
+        response = _refusal(request, error)
+        # What the other response holds is closed with this one: closing it now would end the request for signals.
+        closers = cast(Any, instead_of)._resource_closers
+        cast(Any, response)._resource_closers.extend(closers)
+        closers.clear()
+        return response
+
+    return refuse
+
+
+def _refusal(request: HttpRequest, error: Exception) -> HttpResponseBase:
     refused.note(request, error)
     return unavailable(request, _status())
+
+
+def _is_no_refusal(record: logging.LogRecord) -> bool:
+    return not (record.exc_info and isinstance(record.exc_info[1], _REFUSALS))
 
 
 def _note_refusal(request: HttpRequest | None = None, **_: Any) -> None:
     """Keep a refusal that no view raised, such as one of a session that is saved after it."""
     error = sys.exc_info()[1]
-    if request is not None and (found := _refusal_in(error)) is not None:
-        setattr(request, _REFUSAL, found)
-
-
-def _refusal_in(error: BaseException | None) -> BaseException | None:
-    # Django's sessions tell a refused save as an error of their own, raised while ours was handled.
-    while error is not None and not isinstance(error, _REFUSALS):
-        error = error.__cause__ or error.__context__
-    return error
-
-
-# -- streaming
-
-
-def _first_chunk(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-    """Draw the first chunk of a stream while it still can become a 503."""
-    if not _is_stream(response) or cast(StreamingHttpResponse, response).is_async:
-        return response
-    stream = cast(StreamingHttpResponse, response)
-    chunks = iter(cast(Iterator[bytes], stream.streaming_content))
-    try:
-        first = next(chunks, None)
-    except ReadOnlyError as error:
-        response.close()
-        return _refusal(request, error)
-    stream.streaming_content = chunks if first is None else chain([first], chunks)
-    return response
-
-
-async def _first_chunk_async(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-    if not _is_stream(response):
-        return response
-    if not cast(StreamingHttpResponse, response).is_async:
-        return await sync_to_async(_first_chunk)(request, response)
-    stream = cast(StreamingHttpResponse, response)
-    chunks = aiter(cast(AsyncIterator[bytes], stream.streaming_content))
-    try:
-        first = await anext(chunks, None)
-    except ReadOnlyError as error:
-        response.close()
-        return _refusal(request, error)
-    stream.streaming_content = chunks if first is None else _joined(first, chunks)
-    return response
-
-
-async def _joined(first: bytes, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield first
-    async for chunk in chunks:
-        yield chunk
-
-
-def _is_stream(response: HttpResponseBase) -> bool:
-    return response.streaming and not isinstance(response, FileResponse) and is_read_only()
+    if request is not None and isinstance(error, _REFUSALS):
+        setattr(request, _REFUSAL, error)

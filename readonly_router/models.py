@@ -12,8 +12,9 @@ from .switch.mark import EVENTS
 class Event(models.Model):
     """One act of an operator, written in the transaction of the act itself.
 
-    `kind` is `on`, `off`, `undone` (an `on` that missed its deadline or was interrupted) or `exec`; `roles` lists
-    the roles fenced, `receipt` is the receipt of an `on` once it was proved, `details` what the act adds.
+    `kind` is `on`, `off`, `undone` (an `on` that missed its deadline or was interrupted), `exec` or `migrate`;
+    `roles` lists the roles fenced, `receipt` is the receipt of an `on` once it was proved, `details` what the act
+    adds.
     """
 
     at: models.Field[datetime, datetime] = models.DateTimeField()
@@ -32,6 +33,10 @@ class Event(models.Model):
         db_table = EVENTS
         ordering = ("-id",)
         default_permissions = ("view",)
+        permissions = (
+            ("switch", "Can switch the site read-only and back"),
+            ("migrate", "Can run migrations in the admin"),
+        )
         verbose_name = "switch event"
 
     def __str__(self) -> str:

@@ -10,49 +10,69 @@ from dataclasses import dataclass
 from django.http import HttpRequest
 
 from .blame import blame
+from .errors import ReadOnlyError
 
 logger = logging.getLogger("readonly_router.refused")
 
-_LINE = re.compile(r'(\S+) (\S+) was refused: (\S*) ?(\S*)\. .*?READONLY_ROUTER_SKIP: "([^"]+)"')
+SETTING = "READONLY_ROUTER_SKIP"
+# As `line` writes them, behind whatever a formatter puts before them; in JSON the quotes are escaped.
+_LINE = re.compile(
+    r"\b([A-Z]+) (/.*?|\?) was refused: (?:a write|(\S+) ?(.*?))\. "
+    rf'(?:Add to {SETTING}: \\?"([\w.]+)|([\w.]+) wrote itself:|Its origin)'
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Refused:
-    """A page that wrote while it was read."""
+    """A page that wrote while it was read; `path` is what to skip, or `view` what wrote itself."""
 
     method: str
     route: str
-    verb: str
-    table: str
-    path: str
+    verb: str = ""
+    table: str = ""
+    path: str = ""
+    view: str = ""
 
 
-# Of this process, by method, route and path.
+# Of this process.
 _known: dict[Refused, None] = {}
 
 
-def note(request: HttpRequest, error: BaseException) -> Refused:
-    """Log a refusal the first time its route meets it."""
-    found = blame(error)
+def note(request: HttpRequest, error: BaseException) -> None:
+    """Log a refusal the first time its route meets it; nothing that a visitor sent is in the line."""
+    if not isinstance(error, ReadOnlyError):
+        logger.warning("%s", error)
+        return
     match = request.resolver_match
+    found = blame(error, match.func if match is not None else None)
     refused = Refused(
         method=request.method or "",
         route=f"/{match.route}" if match is not None else "?",
         verb=found.verb,
         table=found.table,
         path=found.path,
+        view=found.view,
     )
     if refused not in _known:
         _known[refused] = None
-        logger.warning(line(refused))
-    return refused
+        logger.warning("%s", line(refused))
 
 
 def line(refused: Refused) -> str:
     """Return a refusal as one line."""
-    what = f"{refused.verb} {refused.table}".strip() or "a write"
-    cure = f'Add to READONLY_ROUTER_SKIP: "{refused.path}"' if refused.path else "Its origin is not known."
-    return f"{refused.method} {refused.route} was refused: {what}. {cure}"
+    return f"{refused.method} {refused.route} was refused: {_what(refused)}. {_cure(refused)}"
+
+
+def _what(refused: Refused) -> str:
+    return f"{refused.verb} {refused.table}".strip() or "a write"
+
+
+def _cure(refused: Refused) -> str:
+    if refused.path:
+        return f'Add to {SETTING}: "{refused.path}"'
+    if refused.view:
+        return f"{refused.view} wrote itself: move the write into a function of its own, and add that to {SETTING}."
+    return "Its origin is not known."
 
 
 def known() -> tuple[Refused, ...]:
@@ -66,12 +86,25 @@ def forget() -> None:
 
 
 def from_log(lines: Iterable[str]) -> Iterator[Refused]:
-    """Return the refusals that a log file tells of, each once."""
+    """Return the refusals that a log tells of, each once."""
     seen: set[Refused] = set()
     for text in lines:
         if match := _LINE.search(text):
-            method, route, verb, table, path = match.groups()
-            found = Refused(method=method, route=route, verb=verb, table=table, path=path)
+            names = ("method", "route", "verb", "table", "path", "view")
+            found = Refused(**{name: value or "" for name, value in zip(names, match.groups(), strict=True)})
             if found not in seen:
                 seen.add(found)
                 yield found
+
+
+def as_setting(found: Iterable[Refused]) -> Iterator[str]:
+    """Return the lines of the setting that would skip what was refused, ready to paste."""
+    told = list(found)
+    yield f"{SETTING} = ["
+    for path in dict.fromkeys(each.path for each in told if each.path):
+        where = "; ".join(f"{each.method} {each.route}: {_what(each)}" for each in told if each.path == path)
+        yield f'    "{path}",  # {where}'
+    for each in told:
+        if not each.path:
+            yield f"    # {line(each)}"
+    yield "]"

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
 from datetime import datetime, timezone
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.template import Context, Engine, TemplateDoesNotExist
 from django.template.loader import get_template
+from django.urls import get_script_prefix
 from django.utils import translation
 from django.utils.cache import patch_vary_headers
 from django.utils.translation import gettext as _
@@ -19,10 +21,13 @@ from django.utils.translation import gettext as _
 from . import conf
 from .mode import Status
 
+logger = logging.getLogger("readonly_router")
+
 PAGE, FRAGMENT = "readonly_router/503.html", "readonly_router/fragment.html"
 # A structured boolean. https://www.rfc-editor.org/rfc/rfc9651#name-booleans
 HEADER, VALUE = "Read-Only", "?1"
 PROBLEM = "application/problem+json"
+_PAGES = ("text/html", "application/xhtml+xml")
 
 
 def unavailable(request: HttpRequest, status: Status) -> HttpResponse:
@@ -33,7 +38,9 @@ def unavailable(request: HttpRequest, status: Status) -> HttpResponse:
     response = _form(request)(request, status)
     response["Retry-After"] = str(retry_after(status))
     response["Cache-Control"] = "no-store"
-    patch_vary_headers(response, ("Accept", "HX-Request", "Accept-Language"))
+    patch_vary_headers(response, ("Accept", "HX-Request", "HX-Boosted", "Accept-Language"))
+    # Django logs a 5xx as an error, and mails it to ADMINS: not each request of a planned window.
+    cast(Any, response)._has_been_logged = True
     mark(response)
     return response
 
@@ -71,9 +78,8 @@ def shown_reason(status: Status) -> str:
 
 
 def wants_html(request: HttpRequest) -> bool:
-    """Tell whether the client is a browser that shows a page: API clients accept anything, and get JSON."""
-    accepted = request.headers.get("Accept", "")
-    return "text/html" in accepted or "application/xhtml+xml" in accepted
+    """Tell whether the client prefers a page: API clients accept anything, and get JSON."""
+    return request.get_preferred_type((PROBLEM, "application/json", *_PAGES)) in _PAGES
 
 
 def _form(request: HttpRequest) -> Callable[[HttpRequest, Status], HttpResponse]:
@@ -99,15 +105,16 @@ def _fragment(request: HttpRequest, status: Status) -> HttpResponse:
 
 def context(request: HttpRequest, status: Status) -> dict[str, Any]:
     """Return what the templates show."""
-    language = translation.get_language() or "en"
     return {
         "reason": shown_reason(status),
         "since": status.since,
         "eta": status.eta if status.eta and status.eta > datetime.now(timezone.utc) else None,
         "retry_after": retry_after(status),
-        "language": language,
-        "right_to_left": translation.get_language_info(language)["bidi"] if language else False,
+        "language": translation.get_language() or "en",
+        "right_to_left": translation.get_language_bidi(),
+        "sent": request.method not in {"GET", "HEAD"},
         "back": request.path if request.method in {"GET", "HEAD"} else "",
+        "home": get_script_prefix(),
     }
 
 
@@ -116,8 +123,11 @@ def render(name: str, values: dict[str, Any]) -> str:
     try:
         return get_template(name).render(values)
     except (TemplateDoesNotExist, ImportError):
-        # A project without Django's template engine, or one that does not look into apps.
-        return _engine().get_template(name).render(Context(values))
+        pass  # a project without Django's template engine, or one that does not look into apps
+    except Exception:
+        # Theirs: worth their log, but no reason to answer a planned window with a 500.
+        logger.exception("The template %s failed; the package's own is shown.", name)
+    return _engine().get_template(name).render(Context(values))
 
 
 def _engine() -> Engine:

@@ -2,48 +2,75 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import time
+from functools import lru_cache
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import sync_to_async
+from django.contrib.sessions.backends.base import CreateError, SessionBase, UpdateError
 from django.core import signing
 from django.core.cache import cache
+from django.db import DatabaseError
 from django.utils.crypto import salted_hmac
 
 from . import conf, mode
 from .errors import SessionTooLargeError
-from .request_mode import is_read_only
+from .plain_sessions import lose
+from .request_mode import is_read_only, is_safe_request
+
+if TYPE_CHECKING:
+    _Store = SessionBase
+else:
+    _Store = object
+
+logger = logging.getLogger("readonly_router.sessions")
 
 # What marks a session key as a session itself. No key of a store holds a colon.
 PREFIX = "ro:"
+# What begins the key of a stored session that came out of a cookie.
+ADOPTED = "adopted"
 SALT = "readonly_router.sessions"
 # Browsers keep 4096 bytes of a cookie, its name and attributes included.
 # https://www.rfc-editor.org/rfc/rfc6265#section-6.1
 LARGEST = 3800
-# How long after the window a cookie session is still taken into the store.
+# How long after its last change a cookie session is still taken into the store.
 ADOPT_SECONDS = 24 * 3600
-# What a store keeps in place of a session that was signed out, so that its cookie is not taken in again.
-TOMBSTONE = "_readonly_router_signed_out"
-# The identity of the cookie session that a stored one came from.
-ORIGIN = "_readonly_router_origin"
-
-Store: Any = import_module(conf.session_store()).SessionStore
+# What a store keeps in place of a session that ended, so that its cookie is not taken in again.
+TOMBSTONE = "_readonly_router_ended"
 
 
-class SessionStore(Store):  # type: ignore[misc]  # the store is the project's choice
+def __getattr__(name: str) -> Any:
+    """Return the engine when it is asked for: settings.py may import this package, and says what it stands on."""
+    if name == "SessionStore":
+        return over(conf.session_store())
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+@lru_cache
+def over(engine: str) -> type[SessionBase]:
+    """Return the store of an engine, with cookies while read-only. Its name is part of how sessions are signed."""
+    store = import_module(engine).SessionStore
+    names = {"__module__": __name__, "__qualname__": store.__qualname__}
+    return type(store.__name__, (CookieSessions, store), names)
+
+
+class CookieSessions(_Store):
     """The project's session store; while the site is read-only, signed cookies that begin where its sessions are.
 
-    A cookie session is trusted in the window it was made in, and not after it was signed out (as far as the cache
-    is shared); Django itself refuses it once its user's password changed. After the window it is taken into the
-    store, once, within a day.
+    A cookie session is trusted in the window it was made in, until it expires, and not after it was signed out (as
+    far as the cache is shared); Django itself refuses it once its user's password changed. After the window it is
+    taken into the store, once, within a day. Like Django's own signed cookies it can be read by its visitor.
     """
+
+    keeps_cookies = True
 
     def __init__(self, session_key: str | None = None) -> None:
         super().__init__(session_key)
-        # The cookie session's identity, and the stored session it began from.
-        self._origin = ""
+        # The cookie session's identity, and the stored session that it takes the place of.
+        self._identity = ""
         self._began_from: str | None = None
 
     # -- reading
@@ -51,66 +78,78 @@ class SessionStore(Store):  # type: ignore[misc]  # the store is the project's c
     def load(self) -> dict[str, Any]:
         key = self.session_key or ""
         if not key.startswith(PREFIX):
-            return self._stored(key)
-        found = _opened(key)
+            return self._stored()
+        found = self._opened(key)
         if found is None or _is_signed_out(found["id"]):
             return self._unknown()
-        if is_read_only():
-            return self._of_this_window(found)
-        return self._taken_in(found)
+        return self._of_this_window(found) if is_read_only() else self._taken_in(found)
 
     def _unknown(self) -> dict[str, Any]:
-        self._session_key: str | None = None
+        self._session_key = None
         return {}
 
-    def _stored(self, key: str) -> dict[str, Any]:
-        if key and _is_signed_out(key):
-            if not is_read_only():
-                super().delete(key)
+    def _stored(self) -> dict[str, Any]:
+        key = self.session_key
+        # The stores': the base class that the stubs see has none.
+        data: dict[str, Any] = super().load()  # type: ignore[safe-super]
+        if TOMBSTONE in data:
             return self._unknown()
-        data: dict[str, Any] = super().load()
-        return {} if TOMBSTONE in data else data
+        if key and data and _is_signed_out(key):
+            # During the window, when the store could not forget it.
+            if not is_read_only():
+                super().delete(key)  # type: ignore[safe-super]  # as above
+            return self._unknown()
+        return data
 
     def _of_this_window(self, found: dict[str, Any]) -> dict[str, Any]:
         if found["window"] != _window():
             return self._unknown()
-        self._origin, self._began_from = found["id"], found["from"]
-        return dict(self.decode(found["data"]))
+        self._identity, self._began_from = found["id"], found["from"]
+        return dict(found["data"])
 
     def _taken_in(self, found: dict[str, Any]) -> dict[str, Any]:
-        """Store what the cookie holds, under a key of its own: a second use finds what became of it."""
-        key = salted_hmac(SALT, found["id"]).hexdigest()[:32]
-        self._session_key = key
-        if not super().exists(key):
-            if found["from"]:
-                super().delete(found["from"])
-            data = {**self.decode(found["data"]), ORIGIN: found["id"]}
-            self._session_cache = data
-            super().save(must_create=True)
+        """Store what the cookie holds, under a key that is the cookie's own: a second use finds what became of it."""
+        self._session_key = key = _adopted_key(found["id"])
+        if not super().exists(key):  # type: ignore[safe-super]  # as above
+            self._adopt(found)
         self.modified = True  # the cookie is to hold the key from now on
-        return self._stored(key)
+        return self._stored()
+
+    def _adopt(self, found: dict[str, Any]) -> None:
+        self._session_cache = found["data"]
+        try:
+            super().save(must_create=True)  # type: ignore[safe-super]  # as above
+        except CreateError:
+            return  # by another request of the same browser
+        if found["from"]:
+            super().delete(found["from"])  # type: ignore[safe-super]  # as above
 
     def exists(self, session_key: str) -> bool:
-        return not session_key.startswith(PREFIX) and bool(super().exists(session_key))
+        # As above.
+        return not session_key.startswith(PREFIX) and bool(super().exists(session_key))  # type: ignore[safe-super]
 
     # -- writing
 
     def save(self, must_create: bool = False) -> None:
-        if not is_read_only():
-            super().save(must_create=must_create)
+        if is_read_only():
+            self._seal(must_create)
             return
-        key = self.session_key or ""
-        if not key.startswith(PREFIX):
-            self._began_from = self._began_from or key or None
-        self._origin = self._origin or secrets.token_urlsafe(16)
-        self._session_key = self._sealed(self._get_session(no_load=must_create))
+        if (self.session_key or "").startswith(PREFIX):
+            self._session_key = None  # made in a window that ended meanwhile
+        try:
+            super().save(must_create=must_create)  # type: ignore[safe-super]  # as above
+        except (DatabaseError, UpdateError):
+            if not is_read_only():
+                raise
+            self._seal(must_create)  # the refusal was the news
 
     def create(self) -> None:
         if not is_read_only():
-            super().create()
+            super().create()  # type: ignore[safe-super]  # as above
             return
-        self._origin, self._session_key = secrets.token_urlsafe(16), None
-        self.save(must_create=True)
+        self._note_beginning()
+        self._identity, self._session_key = "", None
+        self._seal(must_create=True)
         self.modified = True
 
     def delete(self, session_key: str | None = None) -> None:
@@ -119,40 +158,77 @@ class SessionStore(Store):  # type: ignore[misc]  # the store is the project's c
             return
         if is_read_only():
             self._sign_out(key)
-        elif not key.startswith(PREFIX):
+            return
+        if key.startswith(PREFIX):
+            found = self._opened(key)
+            key = _adopted_key(found["id"]) if found else ""
+        super().delete(key)  # type: ignore[safe-super]  # as above
+        if key.startswith(ADOPTED):
             self._bury(key)
 
     def _sign_out(self, key: str) -> None:
-        found = (_opened(key) or {}) if key.startswith(PREFIX) else {"id": key}
+        found = (self._opened(key) or {}) if key.startswith(PREFIX) else {"id": key}
         for identity in (found.get("id"), found.get("from")):
             if identity:
                 _note_signed_out(identity)
 
     def _bury(self, key: str) -> None:
-        origin = self.get(ORIGIN)
-        super().delete(key)
-        if origin:
-            grave = Store(key)
-            grave._session_cache = {TOMBSTONE: True}
-            grave.save(must_create=True)
+        grave = type(self)(key)
+        grave._session_cache = {TOMBSTONE: True}
+        try:
+            super(CookieSessions, grave).save(must_create=True)  # type: ignore[safe-super]  # as above
+        except CreateError:
+            return  # by another request
 
-    def _sealed(self, data: dict[str, Any]) -> str:
+    # -- the cookie
+
+    def _note_beginning(self) -> None:
+        key = self.session_key or ""
+        if key and not key.startswith(PREFIX):
+            self._began_from = key
+
+    def _seal(self, must_create: bool) -> None:
+        data = self._get_session(no_load=must_create)
+        self._note_beginning()
+        self._identity = self._identity or secrets.token_urlsafe(16)
         sealed = PREFIX + signing.dumps(
             {
-                "data": self.encode(data),
-                "id": self._origin,
+                "data": data,
+                "id": self._identity,
                 "from": self._began_from,
                 "window": _window(),
+                "until": time.time() + self.get_expiry_age(),
             },
             salt=SALT,
+            serializer=self.serializer,
             compress=True,
         )
-        if len(sealed) > LARGEST:
-            raise SessionTooLargeError(
-                f"A session of {len(sealed)} bytes does not fit into a cookie ({LARGEST}) while the site is "
-                "read-only; keep less in it, or use a cache for sessions."
+        if len(sealed) <= LARGEST:
+            self._session_key = sealed
+        else:
+            self._refuse_too_large(len(sealed))
+
+    def _refuse_too_large(self, size: int) -> None:
+        message = (
+            f"A session of {size} bytes does not fit into a cookie ({LARGEST}) while the site is read-only; keep "
+            "less in it, or keep sessions in a cache outside the database."
+        )
+        if not is_safe_request():
+            raise SessionTooLargeError(message)
+        # A page that is only read stays readable: the session is as it was before.
+        logger.warning("%s What was changed in it is lost.", message)
+        lose(self)
+
+    def _opened(self, key: str) -> dict[str, Any] | None:
+        """Return what a cookie session holds; None when it is not ours, or too old."""
+        limit = None if is_read_only() else ADOPT_SECONDS
+        try:
+            found: dict[str, Any] = signing.loads(
+                key.removeprefix(PREFIX), salt=SALT, serializer=self.serializer, max_age=limit
             )
-        return sealed
+        except (signing.BadSignature, ValueError):
+            return None
+        return found if found["until"] > time.time() else None
 
     # -- the same for asynchronous code: Django's own would go past these methods.
 
@@ -172,28 +248,24 @@ class SessionStore(Store):  # type: ignore[misc]  # the store is the project's c
         await sync_to_async(self.delete)(session_key)
 
 
-def _opened(key: str) -> dict[str, Any] | None:
-    """Return what a cookie session holds; None when it is not ours, or too old."""
-    _, age = conf.session_cookies()
-    try:
-        return dict(signing.loads(key.removeprefix(PREFIX), salt=SALT, max_age=_age(age)))
-    except (signing.BadSignature, ValueError, TypeError):
-        return None
-
-
-def _age(age: int) -> int:
-    return age if is_read_only() else min(age, ADOPT_SECONDS)
-
-
 def _window() -> str:
     """Return what tells one window from another: when the switch was thrown, or that the process says so."""
     switch = mode.switch(conf.primary())
     return switch.since.isoformat() if switch is not None and switch.since else "process"
 
 
+def _adopted_key(identity: str) -> str:
+    return ADOPTED + salted_hmac(SALT, identity).hexdigest()[: 32 - len(ADOPTED)]
+
+
+# -- signing out, which a store cannot be told of while read-only
+
+
 def _note_signed_out(identity: str) -> None:
-    _, age = conf.session_cookies()
-    cache.set(_cache_key(identity), time.time(), timeout=age)
+    age = int(conf.of_the_project("SESSION_COOKIE_AGE"))
+    cache.set(_cache_key(identity), True, timeout=max(age, ADOPT_SECONDS))
+    if not _is_signed_out(identity):
+        logger.warning("The cache kept no note that a session was signed out; a copy of its cookie still works.")
 
 
 def _is_signed_out(identity: str) -> bool:

@@ -3,43 +3,42 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from typing import Any
 
 from django.apps import apps
 
 from . import plain_sessions, skipping
 from .request_mode import is_read_only
 
+_MARK = "keeps_hashes_while_read_only"
+
 
 def install() -> None:
     """Let users sign in while the site is read-only: no last_login, no upgraded password hash. Idempotent."""
     if apps.is_installed("django.contrib.auth"):
+        from django.contrib.auth.signals import user_logged_in  # noqa: PLC0415 - where it is installed
+
         skipping.install(["django.contrib.auth.models.update_last_login"])
+        user_logged_in.connect(plain_sessions.refuse_lost_sign_in, dispatch_uid="readonly_router")
         _keep_hashes()
     if apps.is_installed("django.contrib.sessions"):
         plain_sessions.install()
 
 
 def _keep_hashes() -> None:
-    """Check passwords without upgrading their hashes: the upgrade is an UPDATE of the user, within the check."""
-    from django.contrib.auth import base_user, hashers  # noqa: PLC0415 - after the apps are loaded
+    """Check passwords without upgrading their hashes: the upgrade is an UPDATE of the user, within the check.
 
-    for name, decorate in (("check_password", _without_upgrade), ("acheck_password", _without_upgrade_async)):
-        plain = getattr(hashers, name)
-        if getattr(base_user, name) is plain:
-            setattr(base_user, name, functools.wraps(plain)(decorate(plain)))
+    Where both of Django's checks learn that an upgrade is due, whoever imported them by name.
+    """
+    from django.contrib.auth import hashers  # noqa: PLC0415 - where it is installed
 
+    plain = hashers.verify_password
+    if hasattr(plain, _MARK):
+        return
 
-def _without_upgrade(check: Callable[..., bool]) -> Callable[..., bool]:
-    def checked(password: str | None, encoded: str, setter: Any = None, preferred: str = "default") -> bool:
-        return check(password, encoded, None if is_read_only() else setter, preferred)
+    @functools.wraps(plain)
+    def verified(password: str | None, encoded: str, preferred: str = "default") -> tuple[bool, bool]:
+        correct, due = plain(password, encoded, preferred)
+        return correct, due and not is_read_only()
 
-    return checked
-
-
-def _without_upgrade_async(check: Callable[..., Any]) -> Callable[..., Any]:
-    async def checked(password: str | None, encoded: str, setter: Any = None, preferred: str = "default") -> bool:
-        return bool(await check(password, encoded, None if is_read_only() else setter, preferred))
-
-    return checked
+    setattr(verified, _MARK, True)
+    hashers.verify_password = verified

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from functools import cached_property, lru_cache
@@ -18,6 +17,7 @@ from .conf import ProcessMode
 from .cursors import TranslatingCursor, translating
 from .errors import ConfigurationError, ReadOnlyError
 from .refusals import ADMIN_SHUTDOWN, READ_ONLY_TRANSACTION, is_refusal, refusal, sqlstate_of
+from .renewal import Renewing
 
 if TYPE_CHECKING:
     _Wrapper = BaseDatabaseWrapper
@@ -192,7 +192,7 @@ class Writer(PairMember):
         return following.is_watched(self.connection) and following.watch_of(self.connection).fenced
 
 
-class Twin(PairMember):
+class Twin(Renewing, PairMember):
     """The connection of a twin's alias; each of its sessions starts read-only, whoever provisioned the role."""
 
     is_twin = True
@@ -216,48 +216,6 @@ class Twin(PairMember):
         super().close_if_unusable_or_obsolete()
         if self.connection is not None and not self.in_atomic_block and not _starts_read_only(self.connection):
             self.close()
-
-    @property
-    def needs_rollback(self) -> bool:
-        """Tell Django whether the block is lost: not by a refusal, which left nothing and was made good."""
-        return bool(self.__dict__.get("needs_rollback", False))
-
-    @needs_rollback.setter
-    def needs_rollback(self, lost: bool) -> None:
-        self.__dict__["needs_rollback"] = lost and not isinstance(sys.exc_info()[1], ReadOnlyError)
-
-    @cached_property
-    def savepoints(self) -> list[str]:
-        """Return the open savepoints of the open transaction, outermost first."""
-        return []
-
-    def _savepoint(self, sid: str) -> None:
-        # Three methods that the base class of the stubs lacks.
-        super()._savepoint(sid)  # type: ignore[misc]
-        self.savepoints.append(sid)
-
-    def _savepoint_rollback(self, sid: str) -> None:
-        super()._savepoint_rollback(sid)  # type: ignore[misc]
-        if sid in self.savepoints:
-            del self.savepoints[self.savepoints.index(sid) + 1 :]
-
-    def _savepoint_commit(self, sid: str) -> None:
-        super()._savepoint_commit(sid)  # type: ignore[misc]
-        if sid in self.savepoints:
-            del self.savepoints[self.savepoints.index(sid) :]
-
-    def set_autocommit(self, autocommit: bool, *args: Any, **kwargs: Any) -> None:
-        super().set_autocommit(autocommit, *args, **kwargs)
-        self.savepoints.clear()
-
-    def renew(self) -> None:
-        """Begin the transaction anew, with its savepoints: the refusal ended it, and nothing was in it."""
-        if self.connection is None or not self.in_atomic_block:
-            return
-        # On psycopg's own connection: this runs while Django handles the error.
-        self.connection.rollback()
-        for sid in self.savepoints:
-            self.connection.execute(f"SAVEPOINT {self.ops.quote_name(sid)}", prepare=False)
 
     def _configure_connection(self, connection: Any) -> bool:
         # Also called by psycopg's pool for each connection it opens.

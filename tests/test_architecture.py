@@ -42,6 +42,7 @@ FLOORS = {
     "switch.operate": 3,
     "switch.reports": 3,
     "cursors": 3,
+    "renewal": 3,
     "wrappers": 3,
     "connections": 3,
     "roles.logins": 3,
@@ -53,8 +54,19 @@ FLOORS = {
     "roles.drop": 3,
     "router": 4,
     "scopes": 4,
+    "request_mode": 4,
+    "responses": 4,
+    "exemptions": 4,
+    "skipping": 4,
+    "blame": 4,
+    "refused": 4,
+    "plain_sessions": 4,
+    "streams": 4,
+    "visitors": 4,
     "switch.execute": 5,
     "middleware": 5,
+    "sessions": 5,
+    "signing_in": 5,
     "checks": 5,
     "management.logins": 6,
     "management.files": 6,
@@ -67,7 +79,7 @@ FLOORS = {
 # The modules that may hold a query of their own; statements only composes what others run.
 WITH_SQL = {
     *("roles.questions", "roles.catalog", "roles.apply", "roles.prove", "roles.likeness", "roles.drop"),
-    *("roles.logins", "roles.targets", "wrappers", "following"),
+    *("roles.logins", "roles.targets", "wrappers", "renewal", "following"),
     *("switch.catalog", "switch.flip", "switch.drain", "switch.targets", "switch.preflight", "switch.operate"),
 }
 PURE = {

@@ -1,14 +1,14 @@
-"""Receipts in files."""
+"""Receipts in files, and logs."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from ..errors import SwitchError
+from ..errors import ReadOnlyRouterError, SwitchError
 from ..switch.receipt import Receipt
 
 
@@ -45,3 +45,15 @@ def receipts(name: str, databases: Sequence[str] | None) -> list[Receipt]:
     if not kept:
         raise SwitchError(f"{name} holds no receipt of {', '.join(databases or ['any database'])}.")
     return kept
+
+
+def log(name: str) -> Iterator[str]:
+    """Return the lines of a log, or of standard input (`-`)."""
+    if name == "-":
+        yield from sys.stdin
+        return
+    try:
+        with Path(name).open(errors="replace") as lines:
+            yield from lines
+    except OSError as error:
+        raise ReadOnlyRouterError(f"{name} cannot be read ({error.strerror}); name a log file of the site.") from None

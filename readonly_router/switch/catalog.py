@@ -187,8 +187,8 @@ def events_table(connection: Connection) -> sql.Composed | None:
     return sql.SQL("{}").format(sql.Identifier(rows[0][0], EVENTS)) if rows else None
 
 
-_LAST = """SELECT id, at, kind, reason, eta, by, receipt, details FROM {} WHERE alias = %s AND kind <> 'exec'
-    ORDER BY id DESC LIMIT 1"""
+_LAST = """SELECT id, at, kind, reason, eta, by, receipt, details FROM {}
+    WHERE alias = %s AND kind NOT IN ('exec', 'migrate') ORDER BY id DESC LIMIT 1"""
 
 
 def last_event(connection: Connection, table: sql.Composed, alias: str) -> dict[str, Any] | None:

@@ -149,17 +149,14 @@ def _look(
     return left, tuple(session for session, found in fates.items() if found is Fate.END)
 
 
-_END_IDLE = """SELECT pid FROM pg_stat_activity WHERE pid = %s AND backend_start = %s AND state = 'idle'
-    AND pg_terminate_backend(pid)"""
+# Never in the WHERE clause: the planner puts what is no equality first, and would end every session it may.
+_END_IDLE = """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE pid = %s AND backend_start = %s AND state = 'idle'"""
 
 
 def _end(connection: Connection, idle: Iterable[Session]) -> set[int]:
     """End sessions that are idle still: pids are reused, and a session may have gone back to work."""
-    return {
-        session.pid
-        for session in idle
-        if connection.execute(_END_IDLE, [session.pid, session.began]).fetchone() is not None
-    }
+    return _signal(connection, _END_IDLE, idle)
 
 
 _CANCEL = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE pid = %s AND backend_start = %s"

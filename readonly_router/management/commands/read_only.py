@@ -15,6 +15,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from ... import refused
 from ...durations import seconds
 from ...errors import DrainError, ReadOnlyRouterError, SwitchError
 from ...switch import operate, reports
@@ -60,6 +61,10 @@ class Command(BaseCommand):
         history.add_argument("--database", action="append", metavar="ALIAS", help="writer alias (repeatable)")
         history.add_argument("--limit", type=int, default=20, help="how many (default: 20)")
         history.add_argument("--json", action="store_true", help="as JSON")
+        refusals = verbs.add_parser("refusals", help="pages that wrote while read: what to add to the settings")
+        refusals.add_argument(
+            "--log", metavar="FILE", help="a log of the site; - is standard input; default: this process"
+        )
 
     def _add_on(self, on: ArgumentParser) -> None:
         _add_databases(on)
@@ -181,6 +186,10 @@ class Command(BaseCommand):
             for event in Event.objects.using(alias).filter(alias=alias)[: options["limit"]]:
                 found = json.dumps(lines.event_object(event), default=str)
                 self.stdout.write(found if options["json"] else lines.event(event))
+
+    def _refusals(self, options: dict[str, Any]) -> None:
+        found = refused.known() if options["log"] is None else refused.from_log(files.log(options["log"]))
+        self._print(refused.as_setting(found))
 
     def _print(self, found: Iterable[str]) -> None:
         for line in found:

@@ -1,0 +1,1 @@
+"""What operators do in the admin: see how the switch stands, throw it, and run migrations."""

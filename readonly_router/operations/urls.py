@@ -1,0 +1,43 @@
+"""The addresses of the operators' page within an admin site."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial, update_wrapper
+from typing import Any
+
+from django.contrib.admin.sites import AdminSite
+from django.db import connections, transaction
+from django.urls import URLPattern, path, reverse_lazy
+
+from ..exemptions import allow_in_read_only
+from . import pages, places
+
+Page = Callable[..., Any]
+
+
+def patterns(site: AdminSite) -> list[URLPattern]:
+    """Return the patterns for a site to put before its own."""
+    return [
+        path("read-only/", _of(site, pages.show), name=places.BOARD),
+        path("read-only/on/", _of(site, pages.switch_on), name=places.ON),
+        path("read-only/off/", _of(site, pages.switch_off), name=places.OFF),
+        path("read-only/live.js", _of(site, pages.script), name=places.SCRIPT),
+    ]
+
+
+def _of(site: AdminSite, page: Page) -> Any:
+    view: Any = site.admin_view(let_through(update_wrapper(partial(page, site=site), page)))
+    # Read by Django's LoginRequiredMiddleware, as of its own views.
+    view.login_url = reverse_lazy("admin:login", current_app=site.name)
+    return view
+
+
+def let_through(view: Page) -> Any:
+    """Let a page of the operators run whatever the mode, and outside of ATOMIC_REQUESTS.
+
+    A switch thrown, or a migration run, within a transaction of the request's own would wait for it for ever.
+    """
+    for alias in connections:
+        view = transaction.non_atomic_requests(using=alias)(view)
+    return allow_in_read_only(view)

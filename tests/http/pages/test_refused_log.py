@@ -1,0 +1,315 @@
+"""What a refused page leaves in the log: once per route, the verb, the table and what to skip; nothing private."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from asgiref.sync import async_to_sync
+from django.core.management import CommandError, call_command
+from django.http import HttpRequest, HttpResponse
+from django.test import AsyncClient, Client, modify_settings, override_settings
+from django.utils.deprecation import MiddlewareMixin
+
+from readonly_router import refused, skipping
+from readonly_router.blame import read
+from readonly_router.refused import Refused, from_log, line
+from tests.example.shop.models import PageView
+from tests.http.pages import counters
+
+pytestmark = pytest.mark.usefixtures("read_only_pages")
+HERE = "tests.http.pages.test_refused_log"
+COUNT = "tests.http.pages.counters."
+
+
+@pytest.fixture
+def lines(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
+    """What the logger of refusals has written."""
+    return lambda: [record.getMessage() for record in caplog.records if record.name == "readonly_router.refused"]
+
+
+def get(path: str) -> Any:
+    return Client(raise_request_exception=False).get(path)
+
+
+def aget(path: str) -> Any:
+    return async_to_sync(AsyncClient(raise_request_exception=False).get)(path)
+
+
+def added(path: str) -> str:
+    return f'Add to READONLY_ROUTER_SKIP: "{path}"'
+
+
+ORIGINS = {
+    "service/": ("INSERT shop_pageview", COUNT + "count_twice"),
+    "service/a-secret-word/": ("INSERT shop_pageview", COUNT + "count_twice"),
+    "receiver/": ("INSERT shop_pageview", COUNT + "note_reading"),
+    "template/": ("INSERT shop_tag", COUNT + "lazy_tag"),
+    "template-response/": ("INSERT shop_tag", COUNT + "lazy_tag"),
+    "on-commit/": ("INSERT shop_tag", "tests.http.pages.views.write"),
+    "lambda-on-commit/": ("INSERT shop_pageview", COUNT + "count"),
+    "counting/": ("INSERT shop_pageview", COUNT + "count"),
+    "counting-itself/": ("INSERT shop_pageview", "tests.http.pages.views.CountingItself.record"),
+    "view/": ("INSERT shop_tag", "tests.http.pages.views.write"),
+    "stream/first/": ("INSERT shop_tag", "tests.http.pages.views.write"),
+    "visits/": ("INSERT shop_pageview", "tests.example.shop.views.count_view"),
+}
+
+
+@pytest.mark.parametrize("path", ORIGINS)
+@pytest.mark.parametrize("ask", [get, aget])
+@pytest.mark.filterwarnings("ignore:StreamingHttpResponse must consume:Warning")
+def test_the_line_names_what_was_refused_and_what_to_add(
+    path: str, ask: Callable[[str], Any], lines: Callable[[], list[str]]
+) -> None:
+    what, origin = ORIGINS[path]
+
+    assert ask(f"/{path}").status_code == 503
+    (said,) = lines()
+
+    assert f" was refused: {what}. " in said
+    assert said.endswith(added(origin))
+    assert skipping.wrong(origin) == ""
+
+
+@pytest.mark.parametrize("path", [path for path in ORIGINS if not path.startswith(("stream", "view", "on-commit"))])
+def test_a_page_can_be_read_once_that_is_added(path: str) -> None:
+    _, origin = ORIGINS[path]
+    owner, name, found = skipping.locate(origin)
+    skipping.install([origin])
+    try:
+        assert get(f"/{path}").status_code == 200
+    finally:
+        setattr(owner, name, found)
+        _reconnect()
+
+
+def _reconnect() -> None:
+    counters.page_read.receivers.clear()
+    counters.page_read.connect(counters.note_reading)
+
+
+def test_the_line_names_the_route_and_nothing_of_the_visitor(lines: Callable[[], list[str]]) -> None:
+    get("/service/a-secret-word/?token=secret")
+
+    assert lines()[0].startswith("GET /service/<slug:word>/ was refused:")
+    assert "secret" not in lines()[0]
+
+
+def test_a_route_is_logged_once(lines: Callable[[], list[str]]) -> None:
+    for word in ("one", "two", "three"):
+        get(f"/service/{word}/")
+    get("/receiver/")
+    get("/receiver/")
+
+    assert len(lines()) == 2
+
+
+def test_an_asynchronous_view_that_writes_itself_is_named(lines: Callable[[], list[str]]) -> None:
+    aget("/async-view/")
+
+    assert lines() == [
+        "GET /async-view/ was refused: INSERT shop_tag. tests.http.pages.views.in_an_async_view wrote itself: move the "
+        "write into a function of its own, and add that to READONLY_ROUTER_SKIP."
+    ]
+
+
+def test_the_line_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    get("/view/")
+
+    assert [record.levelno for record in caplog.records if record.name == "readonly_router.refused"] == [
+        logging.WARNING
+    ]
+
+
+@override_settings(READONLY_ROUTER_UNSAFE_METHODS="attempt")
+def test_an_attempt_that_was_refused_is_logged_too(lines: Callable[[], list[str]]) -> None:
+    Client().post("/view/")
+
+    assert lines()[0].startswith("POST /view/ was refused: INSERT shop_tag.")
+
+
+def test_what_is_refused_before_its_view_runs_is_not_logged(lines: Callable[[], list[str]]) -> None:
+    Client().post("/view/")
+
+    assert lines() == []
+
+
+# In another middleware.
+
+
+class LastSeen(MiddlewareMixin):
+    """A stamp as Django's older middlewares set it."""
+
+    def process_request(self, request: HttpRequest) -> None:
+        PageView.objects.create(path="seen")
+
+
+def plain(get_response: Callable[..., Any]) -> Callable[..., Any]:
+    def stamp(request: HttpRequest) -> HttpResponse:
+        counters.count("seen")
+        return get_response(request)
+
+    return stamp
+
+
+class Whole:
+    """A middleware that writes in its own call."""
+
+    def __init__(self, get_response: Callable[..., Any]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        PageView.objects.create(path="seen")
+        return self.get_response(request)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("plain", added(COUNT + "count")),
+        ("LastSeen", added(f"{HERE}.LastSeen.process_request")),
+        ("Whole", f"{HERE}.Whole.__call__ wrote itself: move the write into a function of its own, and add that to"),
+    ],
+)
+def test_a_middleware_is_named(name: str, says: str, lines: Callable[[], list[str]]) -> None:
+    with modify_settings(MIDDLEWARE={"append": f"{HERE}.{name}"}):
+        get("/tags/")
+        get("/tags/")
+
+    (said,) = lines()
+    assert says in said
+
+
+def test_a_page_behind_a_skipped_middleware_can_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LastSeen, "process_request", LastSeen.process_request)
+    skipping.install([f"{HERE}.LastSeen.process_request"])
+
+    with modify_settings(MIDDLEWARE={"append": f"{HERE}.LastSeen"}):
+        assert get("/tags/").status_code == 200
+
+
+# Statements.
+
+
+@pytest.mark.parametrize(
+    ("statement", "verb", "table"),
+    [
+        ('INSERT INTO "shop_tag" ("name") VALUES (%s)', "INSERT", "shop_tag"),
+        ('UPDATE "reporting"."daily" SET "orders" = 1', "UPDATE", "reporting.daily"),
+        ("update only shop_tag set name = 'FROM secret'", "UPDATE", "shop_tag"),
+        ('DELETE FROM "shop tag" WHERE id = 1', "DELETE", "shop tag"),
+        ('/* route=x */ -- y\n INSERT INTO "shop_tag" VALUES (1)', "INSERT", "shop_tag"),
+        ("WITH gone AS (DELETE FROM shop_tag RETURNING *) SELECT * FROM gone", "DELETE", "shop_tag"),
+        ('SELECT "id" FROM "shop_tag" WHERE name = %s FOR UPDATE', "SELECT", "shop_tag"),
+        ("SELECT nextval('from secret')", "SELECT", ""),
+        ("TRUNCATE TABLE shop_tag", "TRUNCATE", "shop_tag"),
+        ("LOCK TABLE shop_tag", "LOCK", "shop_tag"),
+        ("REFRESH MATERIALIZED VIEW shop_category_stock", "REFRESH", "shop_category_stock"),
+        ("CREATE TABLE IF NOT EXISTS door (id int)", "CREATE", "door"),
+        ("DO $$ BEGIN INSERT INTO secret VALUES (1); END $$", "DO", ""),
+        ("DO $x$ BEGIN INSERT INTO secret VALUES ('$$'); END $x$", "DO", ""),
+        ("MERGE INTO shop_tag USING other ON true WHEN MATCHED THEN DELETE", "MERGE", "shop_tag"),
+        ("COPY shop_tag (name) FROM STDIN", "COPY", "shop_tag"),
+        ("", "", ""),
+    ],
+)
+def test_a_statement_is_told_by_its_verb_and_table(statement: str, verb: str, table: str) -> None:
+    assert read(statement) == (verb, table)
+
+
+# The verb of the command.
+
+
+def refusals(*arguments: str) -> str:
+    out = io.StringIO()
+    call_command("read_only", "refusals", *arguments, stdout=out)
+    return out.getvalue()
+
+
+def setting(text: str) -> Any:
+    found: dict[str, Any] = {}
+    exec(text, found)  # as settings.py would
+    return found["READONLY_ROUTER_SKIP"]
+
+
+def test_the_command_lists_what_this_process_refused() -> None:
+    get("/service/")
+    get("/receiver/")
+    aget("/async-view/")
+
+    said = refusals()
+
+    assert setting(said) == [COUNT + "count_twice", COUNT + "note_reading"]
+    assert "# GET /service/: INSERT shop_pageview" in said
+    assert "    # GET /async-view/ was refused: INSERT shop_tag. tests.http.pages.views.in_an_async_view wrote itself" in said
+
+
+def test_the_command_lists_nothing_where_nothing_was_refused() -> None:
+    assert setting(refusals()) == []
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[Path]:
+    """A log file as a site writes it, with other lines, and one in JSON."""
+    path = tmp_path / "site.log"
+    handler = logging.FileHandler(path)
+    handler.setFormatter(logging.Formatter("%(levelname)s %(asctime)s [%(name)s] %(message)s"))
+    logger = logging.getLogger("readonly_router.refused")
+    logger.addHandler(handler)
+    yield path
+    logger.removeHandler(handler)
+    handler.close()
+
+
+def test_the_command_reads_a_log_file(log: Path) -> None:
+    for path in ("/service/one/", "/receiver/", "/counting/", "/stream/first/"):
+        get(path)
+        refused.forget()
+        get(path)
+    aget("/async-view/")
+    inside = refusals()
+    said = refusals("--log", str(log))
+
+    assert setting(said) == [
+        *(COUNT + "count_twice", COUNT + "note_reading", COUNT + "count"),
+        "tests.http.pages.views.write",
+    ]
+    assert "# GET /service/<slug:word>/: INSERT shop_pageview" in said
+    assert inside.count("async-view") == said.count("async-view") == 1
+
+
+def test_a_log_of_json_is_understood() -> None:
+    found = Refused(method="GET", route="/a b/<int:x>/", verb="UPDATE", table="reporting.daily", path="shop.f")
+
+    assert list(from_log([json.dumps({"message": line(found)})])) == [found]
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        Refused(method="GET", route="/x/", verb="UPDATE", table="t", path="shop.views.f"),
+        Refused(method="PATCH", route="?", verb="SELECT", path="shop.f"),
+        Refused(method="GET", route=r"/^old/(?P<year>\d+)\. $", view="shop.views.g"),
+        Refused(method="GET", route="/x/"),
+    ],
+)
+def test_a_line_is_read_as_it_was_written(found: Refused) -> None:
+    assert list(from_log(["other", f"WARNING 2025-03-03 {line(found)}\n", line(found)])) == [found]
+
+
+def test_a_log_comes_from_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = Refused(method="GET", route="/x/", verb="UPDATE", table="t", path="shop.views.f")
+    monkeypatch.setattr("sys.stdin", io.StringIO(line(found)))
+
+    assert setting(refusals("--log", "-")) == ["shop.views.f"]
+
+
+def test_a_log_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="cannot be read"):
+        refusals("--log", str(tmp_path / "absent.log"))

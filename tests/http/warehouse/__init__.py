@@ -1,0 +1,1 @@
+"""An app of the tests whose admins are as odd as those of real projects, and whose migrations may fail."""
