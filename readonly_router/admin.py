@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from django.apps import apps
 from django.contrib.admin.apps import AdminConfig
+
+from .errors import ConfigurationError
 
 
 class ReadOnlyAdminConfig(AdminConfig):
@@ -15,6 +18,11 @@ class ReadOnlyAdminConfig(AdminConfig):
     default_site = "readonly_router.admin_site.ReadOnlyAdminSite"
 
     def ready(self) -> None:
+        if not apps.is_installed("readonly_router"):
+            raise ConfigurationError(
+                f"{type(self).__module__}.{type(self).__qualname__} needs the app of the switch; "
+                "add 'readonly_router' to INSTALLED_APPS."
+            )
         # Here and not above: Django imports this module before there are models.
         from . import admin_site  # noqa: PLC0415 - see above
         from .operations import history  # noqa: PLC0415 - see above

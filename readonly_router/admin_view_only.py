@@ -16,6 +16,8 @@ from .connections import any_read_only, is_read_only
 
 _MARK = "_readonly_router_guarded"
 _WITHHELD = "_readonly_router_withheld"
+# The last one is django-import-export's, whose page of a form would be shown otherwise.
+_WRITING = ("has_add_permission", "has_change_permission", "has_delete_permission", "has_import_permission")
 
 
 def install() -> None:
@@ -47,8 +49,9 @@ def guard(model_admin: Any) -> None:
     if getattr(model_admin, _MARK, False):
         return
     has_change = model_admin.has_change_permission
-    for name in ("has_add_permission", "has_change_permission", "has_delete_permission"):
-        setattr(model_admin, name, _withheld(model_admin, getattr(model_admin, name)))
+    for name in _WRITING:
+        if hasattr(model_admin, name):
+            setattr(model_admin, name, _withheld(model_admin, getattr(model_admin, name)))
     model_admin.has_view_permission = _seen(model_admin, model_admin.has_view_permission, has_change)
     if hasattr(model_admin, "get_actions"):
         model_admin.get_actions = _no_actions(model_admin, model_admin.get_actions)

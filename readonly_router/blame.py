@@ -31,7 +31,7 @@ _DISPATCHER = "django.dispatch.dispatcher"
 
 @dataclass(frozen=True, kw_only=True)
 class Blame:
-    """A write that was refused: `path` is the dotted path of the function or receiver it came from, if there is one.
+    """A write that was refused: `path` is the dotted path of the function or receiver it came from, if known.
 
     `view` is the view, or middleware, that wrote itself: nothing below it can be skipped.
     """
@@ -86,7 +86,7 @@ def read(statement: str) -> tuple[str, str]:
 
 
 def _origin(frames: list[FrameType], view: Any) -> tuple[str, str]:
-    """Return the path of the receiver, else of the outermost function below the view; or the view that has none."""
+    """Return the path of the receiver, else of the outermost function below the view; or the view itself."""
     receivers = [frame for caller, frame in pairwise(frames) if _module(caller) == _DISPATCHER]
     below = frames[_last_entry(frames, view) + 1 :]
     for frame in (*receivers, *below):

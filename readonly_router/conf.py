@@ -67,7 +67,9 @@ def process_mode(environ: Mapping[str, str] | None = None) -> ProcessMode:
     Raises ConfigurationError for a value outside the list.
     """
     environ = os.environ if environ is None else environ
-    found = [_process_mode(environ, name) for name in (ENVIRONMENT_VARIABLE, ANONYMOUS_VARIABLE, GET_ONLY_VARIABLE)]
+    found = [
+        _process_mode(environ, name) for name in (ENVIRONMENT_VARIABLE, ANONYMOUS_VARIABLE, GET_ONLY_VARIABLE)
+    ]
     return next((mode for mode in found if mode is not ProcessMode.FOLLOW), ProcessMode.FOLLOW)
 
 

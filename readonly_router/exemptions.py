@@ -69,7 +69,7 @@ def is_marked(view: Any) -> bool:
 
 
 def _names(view: Any) -> Iterator[str]:
-    """Return the dotted paths of a function, of a class and its bases, or of a method in each class it may be of."""
+    """Return the dotted paths of a function, of a class and its bases, or of a method in each of its classes."""
     if isinstance(view, type):
         yield from map(_path, view.__mro__)
     elif (owner := getattr(view, "__self__", None)) is not None:

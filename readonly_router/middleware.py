@@ -44,6 +44,8 @@ class ReadOnlyMiddleware:
         self.is_async = iscoroutinefunction(get_response)
         if self.is_async:
             markcoroutinefunction(self)
+            # Django asks each instance, and would run a synchronous one in a thread, for every request.
+            self.process_view = self._process_view  # type: ignore[assignment,method-assign]  # see above
         got_request_exception.connect(_note_refusal, dispatch_uid="readonly_router")
         # Of a refusal in another middleware Django logs an error, which it mails to ADMINS, before we see it.
         logging.getLogger("django.request").addFilter(_is_no_refusal)
@@ -57,8 +59,9 @@ class ReadOnlyMiddleware:
             return streams.drawn(response, _refuse(request, response)) if _is_drawn(response) else response
 
     async def _asynchronous(self, request: HttpRequest) -> HttpResponseBase:
-        # The connections of asynchronous views live in the thread that runs their synchronous code.
-        await sync_to_async(_look)(request)
+        if _is_worth_a_thread(request):
+            # The connections of asynchronous views live in the thread that runs their synchronous code.
+            await sync_to_async(_look)(request)
         with _prepared(request):
             response = _finish(request, await cast(Awaitable[HttpResponseBase], self.get_response(request)))
             return await streams.adrawn(response, _refuse(request, response)) if _is_drawn(response) else response
@@ -67,9 +70,18 @@ class ReadOnlyMiddleware:
         self, request: HttpRequest, view: Callable[..., Any], _args: Any, _kwargs: Any
     ) -> HttpResponseBase | None:
         """Answer an unsafe method before the view runs: it may charge a card before its INSERT is refused."""
+        visitors.take_session(request)
         if request.method in SAFE or not is_read_only() or conf.unsafe_methods() != "refuse":
             return None
-        return None if is_exempt(request, view) else unavailable(request, _status())
+        if is_exempt(request, view):
+            return None
+        visitors.discard_body(request)
+        return unavailable(request, _status())
+
+    async def _process_view(
+        self, request: HttpRequest, view: Callable[..., Any], args: Any, kwargs: Any
+    ) -> HttpResponseBase | None:
+        return ReadOnlyMiddleware.process_view(self, request, view, args, kwargs)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponseBase | None:
         """Answer a refusal that the view let through."""
@@ -84,11 +96,20 @@ def _look(request: HttpRequest) -> None:
     """Take the news; before an unsafe request also where no open connection can have brought any."""
     for alias in conf.twins():
         resolve(alias)
-    primary = conf.primary()
-    if request.method not in SAFE and mode.follows() and not is_read_only() and following.due(primary):
+    if _is_unsure(request) and not is_read_only():
         # The view would connect anyhow, but too late. What is in the way of it is raised where it is needed.
         with suppress(Exception):
-            connections[primary].ensure_connection()
+            connections[conf.primary()].ensure_connection()
+
+
+def _is_unsure(request: HttpRequest) -> bool:
+    """Tell whether the last sure answer is too old for an unsafe request."""
+    return request.method not in SAFE and mode.follows() and following.due(conf.primary())
+
+
+def _is_worth_a_thread(request: HttpRequest) -> bool:
+    """Tell whether asking may bring news: Django gives each asynchronous request a thread without connections."""
+    return _is_unsure(request) or (is_read_only() and mode.follows() and following.due(conf.primary()))
 
 
 @contextmanager
@@ -125,9 +146,7 @@ def _refuse(request: HttpRequest, instead_of: HttpResponseBase) -> streams.Refus
     def refuse(error: Exception) -> HttpResponseBase:
         response = _refusal(request, error)
         # What the other response holds is closed with this one: closing it now would end the request for signals.
-        closers = cast(Any, instead_of)._resource_closers
-        cast(Any, response)._resource_closers.extend(closers)
-        closers.clear()
+        cast(Any, response)._resource_closers.extend(cast(Any, instead_of)._resource_closers)
         return response
 
     return refuse

@@ -76,14 +76,14 @@ def _wrap(kind: Any, name: str, tolerant: Callable[[Any], Any]) -> None:
 def _tolerant(plain: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(plain)
     def tolerant(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if not _is_outermost(self, plain):
+            return plain(self, *args, **kwargs)
         before = self.session_key
         if not _is_refused(self):
             try:
-                result = plain(self, *args, **kwargs)
+                return _kept(self, plain(self, *args, **kwargs), before)
             except (DatabaseError, UpdateError) as error:
                 _note(self, error)
-            else:
-                return _kept(self, result, before)
         return _drop(self, plain.__name__, before, *args, **kwargs)
 
     return tolerant
@@ -92,33 +92,34 @@ def _tolerant(plain: Callable[..., Any]) -> Callable[..., Any]:
 def _tolerant_async(plain: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(plain)
     async def tolerant(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if not _is_outermost(self, plain):
+            return await plain(self, *args, **kwargs)
         before = self.session_key
         if not _is_refused(self):
             try:
-                result = await plain(self, *args, **kwargs)
+                return _kept(self, await plain(self, *args, **kwargs), before)
             except (DatabaseError, UpdateError) as error:
                 _note(self, error)
-            else:
-                return _kept(self, result, before)
         return _drop(self, plain.__name__.removeprefix("a"), before, *args, **kwargs)
 
     return tolerant
 
 
+def _is_outermost(session: Any, plain: Callable[..., Any]) -> bool:
+    """Tell whether the method is the session's own, and not the one of an engine that it builds on."""
+    return getattr(getattr(type(session), plain.__name__), "__wrapped__", None) is plain
+
+
 def _is_refused(session: Any) -> bool:
     """Tell whether the engine is known to be refused here; in a shell or a task PostgreSQL says so itself."""
-    return _is_tolerant(session) and bool(getattr(type(session), _WRITES, False))
-
-
-def _is_tolerant(session: Any) -> bool:
-    return is_served() and is_read_only() and not getattr(session, "keeps_cookies", False)
+    return is_served() and is_read_only() and _WRITES in vars(type(session))
 
 
 def _note(session: Any, error: BaseException) -> None:
     """Remember that the engine writes to the database, if that is what the error says; else raise it."""
     # Django tells a refused UPDATE of a session as an error of its own, raised while ours was handled.
     refused = error.__context__ if isinstance(error, UpdateError) else error
-    if not (isinstance(refused, ReadOnlyError) and _is_tolerant(session)):
+    if not (isinstance(refused, ReadOnlyError) and is_served() and is_read_only()):
         raise error
     setattr(type(session), _WRITES, True)
 

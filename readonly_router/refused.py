@@ -71,7 +71,9 @@ def _cure(refused: Refused) -> str:
     if refused.path:
         return f'Add to {SETTING}: "{refused.path}"'
     if refused.view:
-        return f"{refused.view} wrote itself: move the write into a function of its own, and add that to {SETTING}."
+        return (
+            f"{refused.view} wrote itself: move the write into a function of its own, and add that to {SETTING}."
+        )
     return "Its origin is not known."
 
 

@@ -79,7 +79,8 @@ class Renewing(_Wrapper):
         if self._status() != _IN_ERROR or (innermost not in {"", _KEPT} and self._has_open_cursors()):
             return
         # A connection that is lost meanwhile says so when it is used next.
-        with suppress(self.Database.Error):
+        # As the engine names its driver; the base class of the stubs does not.
+        with suppress(self.Database.Error):  # type: ignore[attr-defined]
             # On psycopg's own connection: this runs while Django handles the error.
             if innermost:
                 self._say("ROLLBACK TO SAVEPOINT", innermost)
@@ -87,7 +88,7 @@ class Renewing(_Wrapper):
                 self.connection.rollback()
 
     def _has_open_cursors(self) -> bool:
-        """Tell whether psycopg may close a cursor that went with the savepoint: that would be an error of its own."""
+        """Tell whether psycopg may close a cursor that went with the savepoint: an error of its own."""
         return any(not cursor.closed for cursor in self.server_cursors)
 
     def kept(self, statement: Any) -> AbstractContextManager[None]:

@@ -13,7 +13,6 @@ from typing import Any, cast
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.template import Context, Engine, TemplateDoesNotExist
 from django.template.loader import get_template
-from django.urls import get_script_prefix
 from django.utils import translation
 from django.utils.cache import patch_vary_headers
 from django.utils.translation import gettext as _
@@ -83,8 +82,10 @@ def wants_html(request: HttpRequest) -> bool:
 
 
 def _form(request: HttpRequest) -> Callable[[HttpRequest, Status], HttpResponse]:
-    if request.headers.get("HX-Request") == "true" and request.headers.get("HX-Boosted") != "true":
-        return _fragment
+    if request.headers.get("HX-Request") == "true":
+        # https://htmx.org/reference/#request_headers
+        whole = "true" in {request.headers.get(name) for name in ("HX-Boosted", "HX-History-Restore-Request")}
+        return _page if whole else _fragment
     return _page if wants_html(request) else _problem
 
 
@@ -114,7 +115,7 @@ def context(request: HttpRequest, status: Status) -> dict[str, Any]:
         "right_to_left": translation.get_language_bidi(),
         "sent": request.method not in {"GET", "HEAD"},
         "back": request.path if request.method in {"GET", "HEAD"} else "",
-        "home": get_script_prefix(),
+        "home": f"{request.META.get('SCRIPT_NAME', '').rstrip('/')}/",
     }
 
 

@@ -90,14 +90,13 @@ class CookieSessions(_Store):
 
     def _stored(self) -> dict[str, Any]:
         key = self.session_key
-        # The stores': the base class that the stubs see has none.
-        data: dict[str, Any] = super().load()  # type: ignore[safe-super]
+        data: dict[str, Any] = super().load()
         if TOMBSTONE in data:
             return self._unknown()
         if key and data and _is_signed_out(key):
             # During the window, when the store could not forget it.
             if not is_read_only():
-                super().delete(key)  # type: ignore[safe-super]  # as above
+                super().delete(key)
             return self._unknown()
         return data
 
@@ -108,9 +107,9 @@ class CookieSessions(_Store):
         return dict(found["data"])
 
     def _taken_in(self, found: dict[str, Any]) -> dict[str, Any]:
-        """Store what the cookie holds, under a key that is the cookie's own: a second use finds what became of it."""
+        """Store what the cookie holds, under a key of the cookie's own: a second use finds what became of it."""
         self._session_key = key = _adopted_key(found["id"])
-        if not super().exists(key):  # type: ignore[safe-super]  # as above
+        if not super().exists(key):
             self._adopt(found)
         self.modified = True  # the cookie is to hold the key from now on
         return self._stored()
@@ -118,15 +117,14 @@ class CookieSessions(_Store):
     def _adopt(self, found: dict[str, Any]) -> None:
         self._session_cache = found["data"]
         try:
-            super().save(must_create=True)  # type: ignore[safe-super]  # as above
+            super().save(must_create=True)
         except CreateError:
             return  # by another request of the same browser
         if found["from"]:
-            super().delete(found["from"])  # type: ignore[safe-super]  # as above
+            super().delete(found["from"])
 
     def exists(self, session_key: str) -> bool:
-        # As above.
-        return not session_key.startswith(PREFIX) and bool(super().exists(session_key))  # type: ignore[safe-super]
+        return not session_key.startswith(PREFIX) and bool(super().exists(session_key))
 
     # -- writing
 
@@ -137,7 +135,7 @@ class CookieSessions(_Store):
         if (self.session_key or "").startswith(PREFIX):
             self._session_key = None  # made in a window that ended meanwhile
         try:
-            super().save(must_create=must_create)  # type: ignore[safe-super]  # as above
+            super().save(must_create=must_create)
         except (DatabaseError, UpdateError):
             if not is_read_only():
                 raise
@@ -145,7 +143,7 @@ class CookieSessions(_Store):
 
     def create(self) -> None:
         if not is_read_only():
-            super().create()  # type: ignore[safe-super]  # as above
+            super().create()
             return
         self._note_beginning()
         self._identity, self._session_key = "", None
@@ -162,7 +160,7 @@ class CookieSessions(_Store):
         if key.startswith(PREFIX):
             found = self._opened(key)
             key = _adopted_key(found["id"]) if found else ""
-        super().delete(key)  # type: ignore[safe-super]  # as above
+        super().delete(key)
         if key.startswith(ADOPTED):
             self._bury(key)
 
@@ -176,7 +174,7 @@ class CookieSessions(_Store):
         grave = type(self)(key)
         grave._session_cache = {TOMBSTONE: True}
         try:
-            super(CookieSessions, grave).save(must_create=True)  # type: ignore[safe-super]  # as above
+            super(CookieSessions, grave).save(must_create=True)
         except CreateError:
             return  # by another request
 
@@ -188,7 +186,8 @@ class CookieSessions(_Store):
             self._began_from = key
 
     def _seal(self, must_create: bool) -> None:
-        data = self._get_session(no_load=must_create)
+        # Django's, which its stubs leave out.
+        data = self._get_session(no_load=must_create)  # type: ignore[attr-defined]
         self._note_beginning()
         self._identity = self._identity or secrets.token_urlsafe(16)
         sealed = PREFIX + signing.dumps(
@@ -255,7 +254,7 @@ def _window() -> str:
 
 
 def _adopted_key(identity: str) -> str:
-    return ADOPTED + salted_hmac(SALT, identity).hexdigest()[: 32 - len(ADOPTED)]
+    return ADOPTED + salted_hmac(SALT, identity, algorithm="sha256").hexdigest()[: 32 - len(ADOPTED)]
 
 
 # -- signing out, which a store cannot be told of while read-only
@@ -273,4 +272,4 @@ def _is_signed_out(identity: str) -> bool:
 
 
 def _cache_key(identity: str) -> str:
-    return f"{SALT}:{salted_hmac(SALT, identity).hexdigest()}"
+    return f"{SALT}:{salted_hmac(SALT, identity, algorithm='sha256').hexdigest()}"

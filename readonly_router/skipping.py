@@ -172,7 +172,7 @@ def _replace_references(replaced: Mapping[int, tuple[Any, Any]]) -> None:
 
 
 def _reconnect(signal: Signal, replaced: Mapping[int, tuple[Any, Any]]) -> None:
-    """Replace connected receivers: Django keeps ((id, sender's id), reference, ...), weak or the function itself."""
+    """Replace connected receivers: Django keeps ((id, sender's id), receiver or weak reference, ...)."""
     with signal.lock:
         for index, entry in enumerate(signal.receivers):
             reference = entry[1]

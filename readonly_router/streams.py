@@ -65,8 +65,12 @@ def _has_begun(stream: HttpResponseBase, first: list[bytes]) -> bool:
 
 
 def _raised(error: Exception) -> Iterator[bytes]:
+    """Raise the error when the first chunk is asked for."""
+    yield from _raise(error)
+
+
+def _raise(error: Exception) -> Iterator[bytes]:
     raise error
-    yield b""
 
 
 async def _alater(chunks: Iterable[bytes]) -> AsyncIterator[bytes]:

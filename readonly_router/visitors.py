@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import io
+from contextlib import suppress
 from typing import Any, cast
 
+from django.contrib.sessions.backends.base import SessionBase
 from django.http import HttpRequest, HttpResponseBase
 from django.urls import Resolver404, resolve
 from django.utils import translation
-from django.utils.cache import cc_delim_re
 
 from . import conf
 from .exemptions import is_exempt
-from .plain_sessions import is_lost
+from .plain_sessions import is_lost, lose
 from .request_mode import SAFE
 
+_AT_ONCE = 2**16
 _NOBODY = "_readonly_router_nobody"
 # Whom a request is of: cookies, and what servers and clients say in their place.
 _IDENTITY = ("HTTP_COOKIE", "HTTP_AUTHORIZATION", "REMOTE_USER", "HTTP_REMOTE_USER")
@@ -49,17 +51,30 @@ def _will_be_exempt(request: HttpRequest) -> bool:
         request.resolver_match = None
 
 
+def discard_body(request: HttpRequest) -> None:
+    """Read what a client is still sending: a server that answers in the middle of it ends the connection.
+
+    Not where Django has read it beforehand, as in its asynchronous handler.
+    """
+    if "wsgi.input" in request.META:
+        # A body that was read, or a client that went away.
+        with suppress(OSError):
+            while request.read(_AT_ONCE):
+                pass
+
+
 def _make_get(request: HttpRequest) -> None:
     """Make a request a GET without a body, as far as Django and its frameworks can tell."""
+    discard_body(request)
     request.method = "GET"
     request.META["REQUEST_METHOD"] = "GET"
     for name in (*_OF_A_BODY, *_OVERRIDES):
         request.META.pop(name, None)
     request.content_type, request.content_params = "", {}
-    # Of a body's charset; Django parses the query string anew.
-    request.encoding = None
     # Where Django keeps what it read; none of it is there for a GET.
     found = cast(Any, request)
+    # Of the body's charset: the query string is parsed anew.
+    found.encoding = None
     for name in ("_post", "_files", "_body"):
         found.__dict__.pop(name, None)
     found._stream, found._read_started = io.BytesIO(b""), False
@@ -69,9 +84,32 @@ def _make_nobodys(request: HttpRequest) -> None:
     """Take from a request whom it is of: its page can be cached for everybody."""
     for name in _IDENTITY:
         request.META.pop(name, None)
-    # Both handlers keep them in this place once they are parsed.
-    cast(Any, request).COOKIES = {}
     setattr(request, _NOBODY, True)
+
+
+class NobodysSession(SessionBase):
+    """A session that is kept nowhere."""
+
+    def load(self) -> dict[str, Any]:
+        return {}
+
+    def exists(self, session_key: str) -> bool:  # noqa: ARG002 - Django's names, in these three
+        return False
+
+    def create(self) -> None:
+        self.modified = True
+
+    def save(self, must_create: bool = False) -> None:  # noqa: ARG002 - see above
+        lose(self)
+
+    def delete(self, session_key: str | None = None) -> None:
+        """Do nothing."""
+
+
+def take_session(request: HttpRequest) -> None:
+    """Keep from an anonymous request's view what the site's own session engine would store."""
+    if getattr(request, _NOBODY, False) and hasattr(request, "session"):
+        request.session = NobodysSession()
 
 
 def finish(request: HttpRequest, response: HttpResponseBase) -> None:
@@ -99,7 +137,8 @@ def _without_session(request: HttpRequest, response: HttpResponseBase) -> None:
 
 
 def _without_cookies_in_vary(response: HttpResponseBase) -> None:
-    kept = [name for name in cc_delim_re.split(response.get("Vary", "")) if name and name.lower() != "cookie"]
+    names = (name.strip() for name in response.get("Vary", "").split(","))
+    kept = [name for name in names if name and name.lower() != "cookie"]
     del response["Vary"]
     if kept:
         response["Vary"] = ", ".join(kept)

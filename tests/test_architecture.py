@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-PACKAGES = {"management", "management.commands", "roles", "switch"}
+PACKAGES = {"management", "management.commands", "operations", "roles", "switch"}
 PACKAGE = Path(__file__).parents[1] / "readonly_router"
 
 FLOORS = {
@@ -68,6 +68,23 @@ FLOORS = {
     "sessions": 5,
     "signing_in": 5,
     "checks": 5,
+    "admin": 5,
+    "admin_site": 5,
+    "admin_view_only": 5,
+    "operations.access": 5,
+    "operations.banner": 5,
+    "operations.board": 5,
+    "operations.forms": 5,
+    "operations.history": 5,
+    "operations.migrating": 5,
+    "operations.migration_pages": 5,
+    "operations.news": 5,
+    "operations.pages": 5,
+    "operations.places": 5,
+    "operations.plan": 5,
+    "operations.streaming": 5,
+    "operations.urls": 5,
+    "operations.migrations_urls": 6,
     "management.logins": 6,
     "management.files": 6,
     "management.lines": 6,

@@ -56,4 +56,5 @@ def log(name: str) -> Iterator[str]:
         with Path(name).open(errors="replace") as lines:
             yield from lines
     except OSError as error:
-        raise ReadOnlyRouterError(f"{name} cannot be read ({error.strerror}); name a log file of the site.") from None
+        says = f"{name} cannot be read ({error.strerror}); name a log file of the site."
+        raise ReadOnlyRouterError(says) from None

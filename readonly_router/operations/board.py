@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from django.db import DatabaseError
+from django.db import DatabaseError, connections
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -69,9 +69,13 @@ def board() -> Board:
 
 def _pair(alias: str, twin: str) -> Pair:
     try:
-        return Pair(alias=alias, twin=twin, state=reports.state_of(alias))
+        state = reports.state_of(alias)
     except ReadOnlyRouterError as error:
         return Pair(alias=alias, twin=twin, error=str(error))
+    if state.writer == connections.settings[twin]["USER"]:
+        # DB_READ_ONLY=locked without the writer's login: what was asked about is the twin's.
+        return Pair(alias=alias, twin=twin, error=_("This process does not know who the writer is."))
+    return Pair(alias=alias, twin=twin, state=state)
 
 
 def events() -> list[Event]:

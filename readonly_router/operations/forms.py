@@ -99,8 +99,9 @@ class On(Databases):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.fields["reason"].help_text = _("Shown to visitors, and kept in the history.")
-        self.fields["grace"].initial = _text(seconds(conf.grace()))
-        self.fields["deadline"].initial = _text(min(seconds(conf.deadline()), LONGEST_SECONDS))
+        deadline = min(seconds(conf.deadline()), LONGEST_SECONDS)
+        self.fields["deadline"].initial = _text(deadline)
+        self.fields["grace"].initial = _text(min(seconds(conf.grace()), deadline / len(self.aliases) / 2))
 
     def clean(self) -> dict[str, Any]:
         """Refuse a grace that leaves no time to end a session in."""

@@ -97,7 +97,7 @@ def _alone(alias: str) -> Iterator[None]:
 
 def _recorded(target: Target, names: tuple[str, ...], *, by: str, tell: Tell) -> tuple[str, ...]:
     event = _record(target, names, by)
-    failure: Exception | None = None
+    failure: BaseException | None = None
     try:
         call_command(
             "migrate",
@@ -107,7 +107,7 @@ def _recorded(target: Target, names: tuple[str, ...], *, by: str, tell: Tell) ->
             stdout=Said(tell),
             stderr=Said(tell),
         )
-    except Exception as error:  # noqa: BLE001 - a migration is anybody's code; it is told with what was applied
+    except BaseException as error:  # noqa: BLE001 - a migration is anybody's code; told with what was applied
         failure = error
     applied = _applied(target.alias, names)
     _complete(target, event, applied, failure)
@@ -121,7 +121,7 @@ def _record(target: Target, names: tuple[str, ...], by: str) -> int:
         return write_event(connection, target, "migrate", Operator.here(by), details={"plan": list(names)})
 
 
-def _complete(target: Target, event: int, applied: tuple[str, ...], failure: Exception | None) -> None:
+def _complete(target: Target, event: int, applied: tuple[str, ...], failure: BaseException | None) -> None:
     details = {"applied": list(applied), "status": "applied" if failure is None else "failed"}
     if failure is not None:
         details["error"] = f"{type(failure).__name__}: {first_line(failure)}"

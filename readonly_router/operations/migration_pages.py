@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from django.contrib import admin
+from django.contrib.admin.sites import AdminSite
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -24,21 +24,21 @@ FOLDER = "readonly_router/operations"
 
 @require_safe
 @access.only(access.may_migrate)
-def show(request: HttpRequest) -> HttpResponseBase:
+def show(request: HttpRequest, site: AdminSite) -> HttpResponseBase:
     """Show what is unapplied in one writer's database."""
     alias = _alias(request.GET.get("database"))
     locked = mode.process() is conf.ProcessMode.LOCKED
     own = {"plan": plan_of(alias), "aliases": tuple(conf.twins()), "locked": locked}
-    return _page(request, "migrations", {"title": _("Unapplied migrations"), **own})
+    return _page(request, site, "migrations", {"title": _("Unapplied migrations"), **own})
 
 
 @require_POST
 @access.only(access.may_migrate)
-def run(request: HttpRequest) -> HttpResponseBase:
+def run(request: HttpRequest, site: AdminSite) -> HttpResponseBase:
     """Have it confirmed, then run what was confirmed and show how that goes."""
     alias = _alias(request.POST.get("database"))
     if "confirmed" not in request.POST:
-        return _page(request, "migrate", {"title": _("Run these migrations?"), "plan": plan_of(alias)})
+        return _page(request, site, "migrate", {"title": _("Run these migrations?"), "plan": plan_of(alias)})
     expected, by = request.POST.get("plan", ""), request.user.get_username()
 
     def work(tell: Tell) -> Mapping[str, Any]:
@@ -48,7 +48,7 @@ def run(request: HttpRequest) -> HttpResponseBase:
             return {"error": str(error), "applied": error.applied}
 
     context = {
-        **_context(request),
+        **_context(request, site),
         "title": _("Running migrations"),
         "back_url": f"{reverse(f'{places.MIGRATIONS}:plan')}?database={alias}",
     }
@@ -64,13 +64,13 @@ def _alias(named: str | None) -> str:
     return alias
 
 
-def _page(request: HttpRequest, name: str, own: dict[str, Any]) -> HttpResponse:
-    return TemplateResponse(request, f"{FOLDER}/{name}.html", {**_context(request), **own})
+def _page(request: HttpRequest, site: AdminSite, name: str, own: dict[str, Any]) -> HttpResponse:
+    return TemplateResponse(request, f"{FOLDER}/{name}.html", {**_context(request, site), **own})
 
 
-def _context(request: HttpRequest) -> dict[str, Any]:
-    request.current_app = admin.site.name
+def _context(request: HttpRequest, site: AdminSite) -> dict[str, Any]:
+    request.current_app = site.name
     return {
-        **admin.site.each_context(request),
-        "board_url": places.url(admin.site, places.BOARD) if access.may_see(request.user) else "",
+        **site.each_context(request),
+        "board_url": places.url(site, places.BOARD) if access.may_see(request.user) else "",
     }

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib import admin
-from django.urls import path, reverse_lazy
+from django.contrib.admin.sites import AdminSite
+from django.urls import URLPattern, path
 
 from . import migration_pages, places
-from .urls import let_through
+from .urls import of_site
 
 
-def _of(page: Any) -> Any:
-    view: Any = admin.site.admin_view(let_through(page))
-    # Read by Django's LoginRequiredMiddleware.
-    view.login_url = reverse_lazy("admin:login", current_app=admin.site.name)
-    return view
+def patterns(site: AdminSite) -> list[URLPattern]:
+    """Return the patterns for an admin site, to include as `readonly_router_migrations`."""
+    return [
+        path("", of_site(site, migration_pages.show), name="plan"),
+        path("run/", of_site(site, migration_pages.run), name="run"),
+    ]
 
 
 app_name = places.MIGRATIONS
-urlpatterns = [
-    path("", _of(migration_pages.show), name="plan"),
-    path("run/", _of(migration_pages.run), name="run"),
-]
+urlpatterns = patterns(admin.site)

@@ -61,7 +61,8 @@ class Running:
             self.told = self._work(self._said.put)
         except ReadOnlyRouterError as error:
             self.told = {"error": str(error), "error_lines": getattr(error, "sessions", ())}
-        except Exception as error:
+        # Also a SystemExit, which would end this thread without a word.
+        except BaseException as error:
             logger.exception("What an operator began failed.")
             self.told = {"error": f"{type(error).__name__}: {error}", "error_lines": ()}
         finally:
@@ -98,6 +99,8 @@ def stream(
     response = StreamingHttpResponse(chunks)
     # nginx keeps answers back otherwise. https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_buffering
     response["X-Accel-Buffering"] = "no"
+    # And Django's GZipMiddleware, which leaves alone what says how it is encoded.
+    response["Content-Encoding"] = "identity"
     return response
 
 

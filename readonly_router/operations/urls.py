@@ -19,21 +19,22 @@ Page = Callable[..., Any]
 def patterns(site: AdminSite) -> list[URLPattern]:
     """Return the patterns for a site to put before its own."""
     return [
-        path("read-only/", _of(site, pages.show), name=places.BOARD),
-        path("read-only/on/", _of(site, pages.switch_on), name=places.ON),
-        path("read-only/off/", _of(site, pages.switch_off), name=places.OFF),
-        path("read-only/live.js", _of(site, pages.script), name=places.SCRIPT),
+        path("read-only/", of_site(site, pages.show), name=places.BOARD),
+        path("read-only/on/", of_site(site, pages.switch_on), name=places.ON),
+        path("read-only/off/", of_site(site, pages.switch_off), name=places.OFF),
+        path("read-only/live.js", of_site(site, pages.script), name=places.SCRIPT),
     ]
 
 
-def _of(site: AdminSite, page: Page) -> Any:
-    view: Any = site.admin_view(let_through(update_wrapper(partial(page, site=site), page)))
+def of_site(site: AdminSite, page: Page) -> Any:
+    """Return a page as a view of an admin site."""
+    view: Any = site.admin_view(_let_through(update_wrapper(partial(page, site=site), page)))
     # Read by Django's LoginRequiredMiddleware, as of its own views.
     view.login_url = reverse_lazy("admin:login", current_app=site.name)
     return view
 
 
-def let_through(view: Page) -> Any:
+def _let_through(view: Page) -> Any:
     """Let a page of the operators run whatever the mode, and outside of ATOMIC_REQUESTS.
 
     A switch thrown, or a migration run, within a transaction of the request's own would wait for it for ever.

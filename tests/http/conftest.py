@@ -1,4 +1,4 @@
-"""The example site as its operators use it: one database for all, servers of every kind, started when asked for."""
+"""The example site as its operators use it: one database for all, and servers of every kind."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from tests.site import Site
 Serve = Callable[..., str]
 
 
-@pytest.fixture(scope="session")
+# Not of the session: it is a pair of this process's settings as long as it is there.
+@pytest.fixture(scope="module")
 def operated_site(server: str) -> Iterator[Site]:
     with operated(server) as made:
         yield made

@@ -28,9 +28,13 @@ from tests.http.operating import (
 from tests.site import Site
 
 Serve = Callable[..., str]
+Kind = tuple[tuple[str, ...], dict[str, str]]
 BOARD = "/admin/read-only/"
 PROVED, UNDONE, OPENED = "Read-only, and proved", "so the switch was undone", "Writable again"
-PLAIN_SESSIONS = "django.contrib.sessions.backends.db"
+# Kinds of servers, each odd in more than one way.
+PLAIN: Kind = (GUNICORN, {"OPERATORS_ATOMIC": "1", "OPERATORS_SESSIONS": "django.contrib.sessions.backends.db"})
+NOBODYS: Kind = (UVICORN, {"OPERATORS_VISITORS": "anonymous"})
+POOLED: Kind = (THREADS, {"EXAMPLE_POOL": "1", "OPERATORS_UNSAFE": "as_get"})
 
 
 def last_event(made: Site) -> Any:
@@ -164,13 +168,13 @@ def test_somebody_can_sign_in_within_the_window_and_open_the_site(
 
 
 def test_with_database_sessions_who_is_signed_in_already_can_open_the_site(made: Site, serving: Serve) -> None:
-    admin = signed_in(serving(OPERATORS_SESSIONS=PLAIN_SESSIONS), "admin")
+    admin = signed_in(serving(PLAIN[0], **PLAIN[1]), "admin")
     throw(admin, "on")
     assert OPENED in throw(admin, "off").text
 
 
 def test_with_database_sessions_signing_in_is_refused_politely(made: Site, serving: Serve) -> None:
-    address = serving(OPERATORS_SESSIONS=PLAIN_SESSIONS)
+    address = serving(PLAIN[0], **PLAIN[1])
     throw(signed_in(address, "admin"), "on")
 
     answer = Visitor(address).sign_in("operator", BOARD)
@@ -179,7 +183,7 @@ def test_with_database_sessions_signing_in_is_refused_politely(made: Site, servi
 
 
 def test_who_appears_signed_out_everywhere_still_reaches_the_page(made: Site, serving: Serve) -> None:
-    address = serving(OPERATORS_VISITORS="anonymous")
+    address = serving(NOBODYS[0], **NOBODYS[1])
     admin = signed_in(address, "admin")
     throw(admin, "on")
     late = Visitor(address)
@@ -190,7 +194,7 @@ def test_who_appears_signed_out_everywhere_still_reaches_the_page(made: Site, se
 
 
 def test_who_appears_signed_out_and_may_do_nothing_there_is_told_so(made: Site, serving: Serve) -> None:
-    address = serving(OPERATORS_VISITORS="anonymous")
+    address = serving(NOBODYS[0], **NOBODYS[1])
     editor, admin = (signed_in(address, name) for name in ("editor", "admin"))
     throw(admin, "on")
 
@@ -205,10 +209,9 @@ def test_who_appears_signed_out_and_may_do_nothing_there_is_told_so(made: Site, 
 @pytest.mark.parametrize(
     ("words", "env"),
     [
-        pytest.param(GUNICORN, {"OPERATORS_ATOMIC": "1"}, id="sync worker, ATOMIC_REQUESTS"),
-        pytest.param(UVICORN, {}, id="ASGI"),
-        pytest.param(THREADS, {"EXAMPLE_POOL": "1"}, id="pool"),
-        pytest.param(THREADS, {"OPERATORS_UNSAFE": "as_get"}, id="as GET"),
+        pytest.param(*PLAIN, id="a sync worker, ATOMIC_REQUESTS and database sessions"),
+        pytest.param(*NOBODYS, id="ASGI, where visitors are anonymous"),
+        pytest.param(*POOLED, id="a pool, where every request is a GET"),
     ],
 )
 def test_the_switch_is_thrown_and_told_under(
@@ -226,7 +229,7 @@ def test_the_switch_is_thrown_and_told_under(
 
 
 def test_the_request_does_not_wait_for_a_session_of_its_own(made: Site, serving: Serve) -> None:
-    admin = signed_in(serving(GUNICORN, OPERATORS_ATOMIC="1"), "admin")
+    admin = signed_in(serving(PLAIN[0], **PLAIN[1]), "admin")
     end_sessions(made)
     # One worker of one thread, and nobody asks the other servers: each session is of this worker's.
     assert "drained: 0 sessions ended" in throw(admin, "on").text

@@ -10,26 +10,21 @@ from typing import Any
 import pytest
 from django.db import connections
 from django.test import override_settings
+from django.utils import translation
 
 from readonly_router import disable_writes, following, mode, refused, switch_off, switch_on
-
-OURS = "readonly_router.middleware.ReadOnlyMiddleware"
-MIDDLEWARE = [
-    OURS,
-    "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.common.CommonMiddleware",
-    "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "django.contrib.messages.middleware.MessageMiddleware",
-]
-BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+from tests.http.pages.usual import MIDDLEWARE
 
 
 @pytest.fixture
 def pages(shop: None) -> Iterator[None]:
     """The pages of these tests over the example shop, behind the usual middleware."""
     refused.forget()
-    with override_settings(ROOT_URLCONF="tests.http.pages.views", MIDDLEWARE=MIDDLEWARE):
+    # Django leaves the language of a request to the next one of its thread.
+    with (
+        override_settings(ROOT_URLCONF="tests.http.pages.views", MIDDLEWARE=MIDDLEWARE),
+        translation.override("en-gb"),
+    ):
         yield
     refused.forget()
 
@@ -43,6 +38,21 @@ def read_only_pages(pages: None, checksum: Callable[[], str]) -> Iterator[None]:
     mode.set_process(None)
     connections.close_all()
     assert checksum() == before
+
+
+@pytest.fixture
+def unchanged(shop: None, checksum: Callable[[], str]) -> Iterator[Callable[[], None]]:
+    """Begin the mode where the test says; at the test's end the data is as it was then."""
+    before: list[str] = []
+
+    def begin() -> None:
+        before.append(checksum())
+        disable_writes()
+
+    yield begin
+    mode.set_process(None)
+    connections.close_all()
+    assert [checksum()] == before
 
 
 @pytest.fixture

@@ -34,6 +34,10 @@ def note_reading(path: str, **_: Any) -> None:
     count(path)
 
 
+def announce(path: str) -> None:
+    page_read.send(sender=None, path=path)
+
+
 class Recorder:
     """What writes as a method of each kind."""
 

@@ -20,7 +20,7 @@ from rest_framework.viewsets import ViewSet
 
 from readonly_router.exemptions import allow_in_read_only, is_exempt
 from tests.example.shop.models import Category, Tag
-from tests.http.pages.views import ran
+from tests.http.pages.noted import ran
 
 pytestmark = pytest.mark.usefixtures("read_only_pages")
 

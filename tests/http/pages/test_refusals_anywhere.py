@@ -1,47 +1,33 @@
-"""A refusal raised anywhere in a request is the 503; one that was caught, and every other error, stays what it was."""
+"""A refusal raised anywhere in a request is the 503; one that was caught, and every other error, is not."""
 
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from asgiref.sync import async_to_sync
+from asgiref.sync import markcoroutinefunction
 from django.core.signals import got_request_exception
 from django.db import connections
 from django.http import HttpRequest, HttpResponse
-from django.test import AsyncClient, Client, modify_settings, override_settings
+from django.test import Client, modify_settings, override_settings
 
 from readonly_router import ReadOnlyError, refused
 from tests.example.shop.models import PageView, Tag
 from tests.http.pages import counters
-from tests.http.pages.conftest import MIDDLEWARE
+from tests.http.pages.asking import aget, consumes, get, is_unavailable
+from tests.http.pages.usual import MIDDLEWARE
 
 pytestmark = pytest.mark.usefixtures("read_only_pages")
 BEHIND = "tests.http.pages.test_refusals_anywhere."
-
-
-def get(path: str, **options: Any) -> Any:
-    return Client(raise_request_exception=False).get(path, **options)
-
-
-def aget(path: str) -> Any:
-    return async_to_sync(AsyncClient(raise_request_exception=False).get)(path)
-
-
-def is_unavailable(answer: Any) -> bool:
-    return (answer.status_code, answer.headers.get("Read-Only"), "Retry-After" in answer) == (503, "?1", True)
 
 
 ANYWHERE = [
     *("view", "async-view", "template", "template-response", "on-commit", "service", "receiver"),
     *("lambda-on-commit", "counting", "stream/first", "stream/empty-chunks", "astream/first"),
 ]
-
-
-# Django's own, where an asynchronous stream meets the synchronous handler, or the other way round.
-consumes = pytest.mark.filterwarnings("ignore:StreamingHttpResponse must consume:Warning")
 
 
 @consumes
@@ -89,8 +75,6 @@ class AsyncStamp:
     sync_capable, async_capable = False, True
 
     def __init__(self, get_response: Callable[..., Any]) -> None:
-        from asgiref.sync import markcoroutinefunction
-
         self.get_response = get_response
         markcoroutinefunction(self)
 
@@ -184,8 +168,6 @@ OTHERS = ["broken", "broken-query", "made-another", "made-another-of-it"]
 @pytest.fixture
 def signalled() -> Iterator[list[Any]]:
     """The errors that Django's signal told of, as error trackers hear of them."""
-    import sys
-
     found: list[Any] = []
 
     def note(**_: Any) -> None:
@@ -256,107 +238,6 @@ def test_nothing_private_is_in_the_503(caplog: pytest.LogCaptureFixture) -> None
         assert "readonly" not in text.replace("readonly_router", "")
         assert "25006" not in text
         assert "DB_READ_ONLY" not in text
-
-
-# Streams.
-
-
-def test_a_stream_is_whole_when_its_first_chunk_was_drawn() -> None:
-    answer = get("/stream/never/")
-
-    assert b"".join(answer) == f"{Tag.objects.count()} tags,secondthird".encode()
-    assert answer["Read-Only"] == "?1"
-
-
-def test_an_asynchronous_stream_is_whole_when_its_first_chunk_was_drawn() -> None:
-    async def read() -> bytes:
-        answer = await AsyncClient().get("/astream/never/")
-        return b"".join([chunk async for chunk in answer])
-
-    assert async_to_sync(read)().endswith(b" tags,second")
-
-
-def test_an_asynchronous_stream_is_whole_in_the_synchronous_handler() -> None:
-    with pytest.warns(Warning, match="StreamingHttpResponse must consume"):
-        answer = get("/astream/never/")
-
-    assert b"".join(answer).endswith(b" tags,second")
-
-
-@pytest.mark.parametrize("ask", [get, aget])
-@consumes
-def test_an_empty_stream_stays_empty(ask: Callable[[str], Any]) -> None:
-    answer = ask("/nothing/")
-
-    assert answer.status_code == 200
-    assert list(answer.streaming_content if not answer.is_async else []) == []
-
-
-def test_a_stream_that_a_refusal_ended_is_closed() -> None:
-    from tests.http.pages.views import ran
-
-    ran.clear()
-    get("/stream/first/")
-
-    assert ran == ["stream closed"]
-
-
-def test_another_error_in_a_stream_is_raised_where_it_would_have_been() -> None:
-    answer = get("/stream/broken/")
-
-    assert answer.status_code == 200
-    with pytest.raises(LookupError):
-        b"".join(answer)
-
-
-def test_another_error_in_an_asynchronous_stream_is_raised_where_it_would_have_been() -> None:
-    async def read() -> int:
-        answer = await AsyncClient().get("/astream/broken/")
-        with pytest.raises(LookupError):
-            [chunk async for chunk in answer]
-        return int(answer.status_code)
-
-    assert async_to_sync(read)() == 200
-
-
-def test_a_refusal_after_the_first_byte_is_raised() -> None:
-    answer = get("/stream/later/")
-
-    assert answer.status_code == 200
-    with pytest.raises(ReadOnlyError):
-        b"".join(answer)
-
-
-def test_a_refusal_behind_a_compressors_header_is_the_503() -> None:
-    with modify_settings(MIDDLEWARE={"append": "django.middleware.gzip.GZipMiddleware"}):
-        answer = get("/stream/first/", headers={"Accept-Encoding": "gzip"})
-        fine = get("/stream/never/", headers={"Accept-Encoding": "gzip"})
-
-    assert is_unavailable(answer)
-    assert fine["Content-Encoding"] == "gzip"
-
-
-@pytest.mark.parametrize(("path", "noted"), [("/file/", []), ("/stream/never/?type=text/event-stream", [])])
-def test_what_may_be_long_or_silent_is_not_drawn(path: str, noted: list[str]) -> None:
-    from tests.http.pages.views import ran
-
-    ran.clear()
-    answer = get(path)
-
-    assert ran == noted
-    answer.close()
-
-
-def test_a_stream_of_normal_mode_is_not_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    from readonly_router import enable_writes
-    from tests.http.pages.views import ran
-
-    enable_writes()
-    ran.clear()
-    answer = get("/stream/broken/")
-
-    assert (answer.status_code, ran) == (200, [])
-    answer.close()
 
 
 def test_refusals_are_known_once(caplog: pytest.LogCaptureFixture) -> None:

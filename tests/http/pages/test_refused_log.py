@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import io
-import json
 import logging
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from asgiref.sync import async_to_sync
-from django.core.management import CommandError, call_command
 from django.http import HttpRequest, HttpResponse
-from django.test import AsyncClient, Client, modify_settings, override_settings
+from django.test import Client, modify_settings, override_settings
 from django.utils.deprecation import MiddlewareMixin
 
-from readonly_router import refused, skipping
+from readonly_router import skipping
 from readonly_router.blame import read
-from readonly_router.refused import Refused, from_log, line
 from tests.example.shop.models import PageView
 from tests.http.pages import counters
+from tests.http.pages.asking import aget, consumes, get
 
 pytestmark = pytest.mark.usefixtures("read_only_pages")
 HERE = "tests.http.pages.test_refused_log"
@@ -33,14 +28,6 @@ def lines(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
     return lambda: [record.getMessage() for record in caplog.records if record.name == "readonly_router.refused"]
 
 
-def get(path: str) -> Any:
-    return Client(raise_request_exception=False).get(path)
-
-
-def aget(path: str) -> Any:
-    return async_to_sync(AsyncClient(raise_request_exception=False).get)(path)
-
-
 def added(path: str) -> str:
     return f'Add to READONLY_ROUTER_SKIP: "{path}"'
 
@@ -49,21 +36,23 @@ ORIGINS = {
     "service/": ("INSERT shop_pageview", COUNT + "count_twice"),
     "service/a-secret-word/": ("INSERT shop_pageview", COUNT + "count_twice"),
     "receiver/": ("INSERT shop_pageview", COUNT + "note_reading"),
+    # The receiver itself, not who sends its signal: others may hear it too.
+    "announced/": ("INSERT shop_pageview", COUNT + "note_reading"),
     "template/": ("INSERT shop_tag", COUNT + "lazy_tag"),
     "template-response/": ("INSERT shop_tag", COUNT + "lazy_tag"),
-    "on-commit/": ("INSERT shop_tag", "tests.http.pages.views.write"),
+    "on-commit/": ("INSERT shop_tag", "tests.http.pages.noted.write"),
     "lambda-on-commit/": ("INSERT shop_pageview", COUNT + "count"),
     "counting/": ("INSERT shop_pageview", COUNT + "count"),
     "counting-itself/": ("INSERT shop_pageview", "tests.http.pages.views.CountingItself.record"),
-    "view/": ("INSERT shop_tag", "tests.http.pages.views.write"),
-    "stream/first/": ("INSERT shop_tag", "tests.http.pages.views.write"),
+    "view/": ("INSERT shop_tag", "tests.http.pages.noted.write"),
+    "stream/first/": ("INSERT shop_tag", "tests.http.pages.noted.write"),
     "visits/": ("INSERT shop_pageview", "tests.example.shop.views.count_view"),
 }
 
 
 @pytest.mark.parametrize("path", ORIGINS)
 @pytest.mark.parametrize("ask", [get, aget])
-@pytest.mark.filterwarnings("ignore:StreamingHttpResponse must consume:Warning")
+@consumes
 def test_the_line_names_what_was_refused_and_what_to_add(
     path: str, ask: Callable[[str], Any], lines: Callable[[], list[str]]
 ) -> None:
@@ -77,7 +66,9 @@ def test_the_line_names_what_was_refused_and_what_to_add(
     assert skipping.wrong(origin) == ""
 
 
-@pytest.mark.parametrize("path", [path for path in ORIGINS if not path.startswith(("stream", "view", "on-commit"))])
+@pytest.mark.parametrize(
+    "path", [path for path in ORIGINS if not path.startswith(("stream", "view", "on-commit"))]
+)
 def test_a_page_can_be_read_once_that_is_added(path: str) -> None:
     _, origin = ORIGINS[path]
     owner, name, found = skipping.locate(origin)
@@ -114,8 +105,8 @@ def test_an_asynchronous_view_that_writes_itself_is_named(lines: Callable[[], li
     aget("/async-view/")
 
     assert lines() == [
-        "GET /async-view/ was refused: INSERT shop_tag. tests.http.pages.views.in_an_async_view wrote itself: move the "
-        "write into a function of its own, and add that to READONLY_ROUTER_SKIP."
+        "GET /async-view/ was refused: INSERT shop_tag. tests.http.pages.views.in_an_async_view wrote itself: "
+        "move the write into a function of its own, and add that to READONLY_ROUTER_SKIP."
     ]
 
 
@@ -174,7 +165,10 @@ class Whole:
     [
         ("plain", added(COUNT + "count")),
         ("LastSeen", added(f"{HERE}.LastSeen.process_request")),
-        ("Whole", f"{HERE}.Whole.__call__ wrote itself: move the write into a function of its own, and add that to"),
+        (
+            "Whole",
+            f"{HERE}.Whole.__call__ wrote itself: move the write into a function of its own, and add that to",
+        ),
     ],
 )
 def test_a_middleware_is_named(name: str, says: str, lines: Callable[[], list[str]]) -> None:
@@ -221,95 +215,3 @@ def test_a_page_behind_a_skipped_middleware_can_be_read(monkeypatch: pytest.Monk
 )
 def test_a_statement_is_told_by_its_verb_and_table(statement: str, verb: str, table: str) -> None:
     assert read(statement) == (verb, table)
-
-
-# The verb of the command.
-
-
-def refusals(*arguments: str) -> str:
-    out = io.StringIO()
-    call_command("read_only", "refusals", *arguments, stdout=out)
-    return out.getvalue()
-
-
-def setting(text: str) -> Any:
-    found: dict[str, Any] = {}
-    exec(text, found)  # as settings.py would
-    return found["READONLY_ROUTER_SKIP"]
-
-
-def test_the_command_lists_what_this_process_refused() -> None:
-    get("/service/")
-    get("/receiver/")
-    aget("/async-view/")
-
-    said = refusals()
-
-    assert setting(said) == [COUNT + "count_twice", COUNT + "note_reading"]
-    assert "# GET /service/: INSERT shop_pageview" in said
-    assert "    # GET /async-view/ was refused: INSERT shop_tag. tests.http.pages.views.in_an_async_view wrote itself" in said
-
-
-def test_the_command_lists_nothing_where_nothing_was_refused() -> None:
-    assert setting(refusals()) == []
-
-
-@pytest.fixture
-def log(tmp_path: Path) -> Iterator[Path]:
-    """A log file as a site writes it, with other lines, and one in JSON."""
-    path = tmp_path / "site.log"
-    handler = logging.FileHandler(path)
-    handler.setFormatter(logging.Formatter("%(levelname)s %(asctime)s [%(name)s] %(message)s"))
-    logger = logging.getLogger("readonly_router.refused")
-    logger.addHandler(handler)
-    yield path
-    logger.removeHandler(handler)
-    handler.close()
-
-
-def test_the_command_reads_a_log_file(log: Path) -> None:
-    for path in ("/service/one/", "/receiver/", "/counting/", "/stream/first/"):
-        get(path)
-        refused.forget()
-        get(path)
-    aget("/async-view/")
-    inside = refusals()
-    said = refusals("--log", str(log))
-
-    assert setting(said) == [
-        *(COUNT + "count_twice", COUNT + "note_reading", COUNT + "count"),
-        "tests.http.pages.views.write",
-    ]
-    assert "# GET /service/<slug:word>/: INSERT shop_pageview" in said
-    assert inside.count("async-view") == said.count("async-view") == 1
-
-
-def test_a_log_of_json_is_understood() -> None:
-    found = Refused(method="GET", route="/a b/<int:x>/", verb="UPDATE", table="reporting.daily", path="shop.f")
-
-    assert list(from_log([json.dumps({"message": line(found)})])) == [found]
-
-
-@pytest.mark.parametrize(
-    "found",
-    [
-        Refused(method="GET", route="/x/", verb="UPDATE", table="t", path="shop.views.f"),
-        Refused(method="PATCH", route="?", verb="SELECT", path="shop.f"),
-        Refused(method="GET", route=r"/^old/(?P<year>\d+)\. $", view="shop.views.g"),
-        Refused(method="GET", route="/x/"),
-    ],
-)
-def test_a_line_is_read_as_it_was_written(found: Refused) -> None:
-    assert list(from_log(["other", f"WARNING 2025-03-03 {line(found)}\n", line(found)])) == [found]
-
-
-def test_a_log_comes_from_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = Refused(method="GET", route="/x/", verb="UPDATE", table="t", path="shop.views.f")
-    monkeypatch.setattr("sys.stdin", io.StringIO(line(found)))
-
-    assert setting(refusals("--log", "-")) == ["shop.views.f"]
-
-
-def test_a_log_that_is_not_there_is_told(tmp_path: Path) -> None:
-    with pytest.raises(CommandError, match="cannot be read"):
-        refusals("--log", str(tmp_path / "absent.log"))

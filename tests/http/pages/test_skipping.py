@@ -72,11 +72,11 @@ KINDS: dict[str, tuple[Callable[[], Any], Any, Any]] = {
     "function": (lambda: counters.note_visit("/"), "counted", None),
     "function with a return value": (lambda: counters.hits_of("/"), 1, 0),
     "method": (lambda: Heir().plain(), "Heir", "nobody"),
-    "class method, above": (lambda: Heir.above_class(), "Heir", None),
-    "class method, below": (lambda: Heir.below_class(), "Heir", None),
+    "class method, above": (Heir.above_class, "Heir", None),
+    "class method, below": (Heir.below_class, "Heir", None),
     "static method, above": (lambda: Decorated.above_static(3), 3, 0),
     "static method, below": (lambda: Decorated().below_static(3), 3, 0),
-    "async method": (lambda: async_to_sync(Decorated().later)(), "now", "later"),
+    "async method": (async_to_sync(Decorated().later), "now", "later"),
 }
 
 

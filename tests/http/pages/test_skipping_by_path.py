@@ -231,7 +231,9 @@ def test_a_wrong_path_is_an_error_of_the_check(theirs: Any, name: str, says: str
     assert says in message.msg
 
 
-@pytest.mark.parametrize("path", ["no_such_package.views.f", "f", "", "tests.http.pages.counters", "..", "tests..f"])
+@pytest.mark.parametrize(
+    "path", ["no_such_package.views.f", "f", "", "tests.http.pages.counters", "..", "tests..f"]
+)
 def test_a_path_that_leads_nowhere_is_an_error_of_the_check(path: str, settings: Any) -> None:
     settings.READONLY_ROUTER_SKIP = [path]
 

@@ -1,4 +1,4 @@
-"""What becomes of POST, PUT, PATCH and DELETE: refused before the view, attempted, or made a GET without a body."""
+"""What becomes of POST, PUT, PATCH and DELETE: refused before the view, attempted, or made a bare GET."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from django.test import AsyncClient, Client, modify_settings, override_settings
 from readonly_router import enable_writes
 from readonly_router.errors import ConfigurationError
 from tests.example.shop.models import Tag
-from tests.http.pages.views import ran
+from tests.http.pages.noted import ran
 
 pytestmark = pytest.mark.usefixtures("read_only_pages")
 UNSAFE = ["POST", "PUT", "PATCH", "DELETE", "PROPPATCH"]

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 from functools import partial, wraps
 from typing import Any
 
 from asgiref.sync import sync_to_async
-from django.contrib import messages
-from django.contrib.auth import logout
 from django.db import DatabaseError, connection, transaction
-from django.http import FileResponse, HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template import engines
 from django.template.response import TemplateResponse
 from django.urls import include, path
@@ -27,13 +25,9 @@ from tests.example.shop.models import PageView, Product, Tag
 from tests.example.urls import urlpatterns as example
 
 from . import counters
-
-# Which views ran, and what they saw.
-ran: list[Any] = []
-
-
-def write() -> None:
-    Tag.objects.create(name="door")
+from . import session_views as sessions
+from . import stream_views as streams
+from .noted import ran, write
 
 
 def in_the_view(request: HttpRequest) -> HttpResponse:
@@ -68,6 +62,11 @@ def in_a_service(request: HttpRequest, word: str = "") -> HttpResponse:
 def in_a_receiver(request: HttpRequest) -> HttpResponse:
     counters.page_read.send(sender=None, path=request.path)
     return HttpResponse("noted")
+
+
+def announced(request: HttpRequest) -> HttpResponse:
+    counters.announce(request.path)
+    return HttpResponse("announced")
 
 
 def in_a_lambda_on_commit(request: HttpRequest) -> HttpResponse:
@@ -109,125 +108,6 @@ def broken_query(request: HttpRequest) -> HttpResponse:
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1 / 0")
     return HttpResponse("impossible")
-
-
-# -- streams
-
-
-def stream(request: HttpRequest, when: str) -> StreamingHttpResponse:
-    return StreamingHttpResponse(_chunks(when), content_type=request.GET.get("type", "text/plain"))
-
-
-def _chunks(when: str) -> Iterator[str]:
-    try:
-        yield from _before(when)
-        yield "second"
-        if when == "later":
-            write()
-        yield "third"
-    finally:
-        ran.append("stream closed")
-
-
-def _before(when: str) -> Iterator[str]:
-    if when == "first":
-        write()
-    if when == "broken":
-        raise LookupError("a bug in a stream")
-    if when == "empty-chunks":
-        yield ""
-        write()
-    if when != "nothing":
-        yield f"{Tag.objects.count()} tags,"
-
-
-async def astream(request: HttpRequest, when: str) -> StreamingHttpResponse:
-    return StreamingHttpResponse(_achunks(when))
-
-
-async def _achunks(when: str) -> AsyncIterator[str]:
-    if when == "first":
-        await Tag.objects.acreate(name="door")
-    if when == "broken":
-        raise LookupError("a bug in a stream")
-    yield f"{await Tag.objects.acount()} tags,"
-    yield "second"
-
-
-def nothing(request: HttpRequest) -> StreamingHttpResponse:
-    return StreamingHttpResponse(iter(()))
-
-
-def file(request: HttpRequest) -> FileResponse:
-    return FileResponse(_File([b"first", b"second"]))
-
-
-class _File(list[bytes]):
-    """A file of chunks that notes when it is read."""
-
-    def read(self, size: int = -1) -> bytes:
-        ran.append("file read")
-        return self.pop(0) if self else b""
-
-    def close(self) -> None:
-        ran.append("file closed")
-
-
-# -- sessions
-
-
-def touch_session(request: HttpRequest) -> HttpResponse:
-    request.session["seen"] = request.session.get("seen", 0) + 1
-    return HttpResponse(str(request.session["seen"]))
-
-
-def show_session(request: HttpRequest) -> JsonResponse:
-    user = request.user.get_username() if request.user.is_authenticated else ""
-    return JsonResponse({"user": user, "seen": request.session.get("seen", 0)})
-
-
-async def ashow_session(request: HttpRequest) -> JsonResponse:
-    user = await request.auser()  # type: ignore[attr-defined]  # the middleware's
-    await request.session.aset("seen", await request.session.aget("seen", 0) + 1)
-    return JsonResponse({"user": user.get_username(), "seen": await request.session.aget("seen")})
-
-
-def fill_session(request: HttpRequest) -> HttpResponse:
-    # Nothing that compresses well.
-    text = "".join(f"{number * 7919 % 99991:x}" for number in range(int(request.GET["size"])))
-    request.session["much"] = text
-    return HttpResponse(str(len(text)))
-
-
-def say(request: HttpRequest) -> HttpResponse:
-    messages.info(request, "said")
-    return HttpResponse("said")
-
-
-def hear(request: HttpRequest) -> HttpResponse:
-    return HttpResponse(",".join(str(message) for message in messages.get_messages(request)))
-
-
-def leave(request: HttpRequest) -> HttpResponse:
-    """Sign out on GET, and leave a message behind, as sites do."""
-    logout(request)
-    messages.info(request, "goodbye")
-    return HttpResponse("left")
-
-
-def new_key(request: HttpRequest) -> HttpResponse:
-    request.session.cycle_key()
-    return HttpResponse("changed")
-
-
-def expiring(request: HttpRequest) -> HttpResponse:
-    request.session.set_expiry(int(request.GET["seconds"]))
-    return HttpResponse("set")
-
-
-def token(request: HttpRequest) -> HttpResponse:
-    template = engines["django"].from_string("{% csrf_token %}")
-    return HttpResponse(template.render({}, request))
 
 
 # -- unsafe methods
@@ -370,6 +250,7 @@ urlpatterns = [
     path("service/<slug:word>/", in_a_service),
     path("service/", decorated(in_a_service)),
     path("receiver/", in_a_receiver),
+    path("announced/", announced),
     path("lambda-on-commit/", in_a_lambda_on_commit),
     path("counting/", Counting.as_view()),
     path("counting-itself/", CountingItself.as_view()),
@@ -378,21 +259,22 @@ urlpatterns = [
     path("made-another-of-it/", made_another_of_it),
     path("broken/", broken),
     path("broken-query/", broken_query),
-    path("stream/<slug:when>/", stream),
-    path("astream/<slug:when>/", astream),
-    path("nothing/", nothing),
-    path("file/", file),
-    path("touch/", touch_session),
-    path("session/", show_session),
-    path("asession/", ashow_session),
-    path("fill/", fill_session),
-    path("fill-open/", allow_in_read_only(csrf_exempt(fill_session))),
-    path("say/", say),
-    path("hear/", hear),
-    path("leave/", leave),
-    path("new-key/", new_key),
-    path("expiring/", expiring),
-    path("token/", token),
+    path("stream/<slug:when>/", streams.stream),
+    path("astream/<slug:when>/", streams.astream),
+    path("nothing/", streams.nothing),
+    path("rows/", streams.rows),
+    path("file/", streams.file),
+    path("touch/", sessions.touch_session),
+    path("session/", sessions.show_session),
+    path("asession/", sessions.ashow_session),
+    path("fill/", sessions.fill_session),
+    path("fill-open/", allow_in_read_only(csrf_exempt(sessions.fill_session))),
+    path("say/", sessions.say),
+    path("hear/", sessions.hear),
+    path("leave/", sessions.leave),
+    path("new-key/", sessions.new_key),
+    path("expiring/", sessions.expiring),
+    path("token/", sessions.token),
     path("echo/", csrf_exempt(echo)),
     path("aecho/", csrf_exempt(aecho)),
     path("upload/", upload),

@@ -1,4 +1,4 @@
-"""The tables, and one that tells the last migration whether to fail."""
+"""The tables, one that tells a later migration whether to fail, and one for a migration to meddle with."""
 
 from django.db import migrations, models
 
@@ -51,4 +51,5 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.RunSQL("CREATE TABLE warehouse_stop (why text)", "DROP TABLE warehouse_stop"),
+        migrations.RunSQL("CREATE TABLE warehouse_meddled (why text)", "DROP TABLE warehouse_meddled"),
     ]
