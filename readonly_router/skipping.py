@@ -7,7 +7,7 @@ import importlib
 import sys
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from types import MethodType
+from types import MethodType, ModuleType
 from typing import Any, TypeVar, cast
 
 from asgiref.sync import iscoroutinefunction
@@ -73,7 +73,7 @@ def _asynchronous(function: Callable[..., Any], returning: Any) -> Callable[...,
 
 def _function_of(found: Any) -> str:
     """Return under which name an object of a task queue keeps its function; empty for anything else."""
-    if isinstance(found, type | functools.partial) or hasattr(type(found), "__get__"):
+    if isinstance(found, type | ModuleType | functools.partial) or hasattr(type(found), "__get__"):
         return ""
     return next((name for name in _FUNCTIONS if callable(getattr(found, name, None))), "")
 
@@ -152,7 +152,8 @@ def wrong(path: str) -> str:
         _, _, found = locate(path)
     except ConfigurationError as error:
         return str(error)
-    if isinstance(found, type) or not (callable(found) or isinstance(found, staticmethod | classmethod)):
+    known = isinstance(found, staticmethod | classmethod) or bool(_function_of(found))
+    if isinstance(found, type) or not (known or callable(found)):
         return f"READONLY_ROUTER_SKIP names {path!r}, which is no function; name a function or a method."
     return ""
 

@@ -18,6 +18,10 @@ from readonly_router.errors import ConfigurationError
 MODULE = "tests_http_of_somebody_else"
 USERS = "tests_http_that_imports_by_name"
 SOURCE = """
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+
 from django.dispatch import Signal, receiver
 
 done = []
@@ -67,7 +71,15 @@ class Task:
     def __call__(self):
         return self.run()
 
+@dataclass(frozen=True)
+class Frozen:
+    func: Callable
+
+    def call(self):
+        return self.func()
+
 task = Task(lambda: done.append("task"))
+frozen = Frozen(lambda: done.append("frozen"))
 instance = Kind()
 signal.connect(connected_strongly, weak=False)
 signal.connect(named, dispatch_uid="a name")
@@ -98,7 +110,9 @@ CALLS: dict[str, Callable[[Any], Any]] = {
     "Heir.method": lambda module: module.Heir().method(),
     "Kind.of_the_class": lambda module: module.Heir.of_the_class(),
     "Kind.of_nobody": lambda module: module.Kind.of_nobody(),
+    # As Celery has them, and as Django has them.
     "task": lambda module: module.task(),
+    "frozen": lambda module: module.frozen.call(),
 }
 
 
@@ -219,6 +233,7 @@ def test_looking_for_who_imported_it_loads_nothing_lazy(theirs: Any) -> None:
         ("Absent.method", "does not exist"),
         ("Kind", "is no function"),
         ("CONSTANT", "is no function"),
+        ("subprocess", "is no function"),
     ],
 )
 def test_a_wrong_path_is_an_error_of_the_check(theirs: Any, name: str, says: str, settings: Any) -> None:
@@ -249,7 +264,7 @@ def test_a_single_path_may_stand_without_a_list(theirs: Any, settings: Any) -> N
 
 
 def test_right_paths_are_no_finding(theirs: Any, settings: Any) -> None:
-    settings.READONLY_ROUTER_SKIP = paths("function", "Kind.method", "task", "Kind.of_nobody")
+    settings.READONLY_ROUTER_SKIP = paths("function", "Kind.method", "task", "frozen", "Kind.of_nobody")
 
     assert check_skipped() == []
 
