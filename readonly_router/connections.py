@@ -41,6 +41,11 @@ class PairedConnectionHandler(ConnectionHandler):
         # As above: not in the stubs.
         return getattr(self._connections, alias, None)  # type: ignore[attr-defined]
 
+    def anew(self, alias: str) -> BaseDatabaseWrapper:
+        """Return the connection that serves the alias after a look for news, however recent the last."""
+        _thread.looked.pop(alias, None)
+        return self[alias]
+
     def real(self, alias: str) -> BaseDatabaseWrapper:
         """Return the alias's own connection whatever the mode."""
         return super().__getitem__(alias)
@@ -70,7 +75,9 @@ def install() -> None:
     connections.__class__ = PairedConnectionHandler
     for wrapper in connections.all(initialized_only=True):
         if wrapper.alias in conf.twins() or wrapper.alias in conf.writers():
-            wrapper.close()
+            # Models make a wrapper as they are imported, and an ASGI server imports within its event loop.
+            if wrapper.connection is not None:
+                wrapper.close()
             del connections[wrapper.alias]
 
 
@@ -155,6 +162,7 @@ def _follow(alias: str, twin: str) -> None:
         # It ended while nobody used it: by the drain, a restart. The new session knows how things stand.
         wrapper.close()
         mode.loosen(alias)
+        cast(PairMember, wrapper).ended = True
         _connect(wrapper)
     serving = twin if mode.is_read_only(alias) else alias
     if _thread.served.get(alias, alias) != serving:
@@ -171,7 +179,7 @@ def _connect(wrapper: BaseDatabaseWrapper) -> None:
     # What keeps it from connecting is raised by the query that follows, where it is expected.
     if not _in_event_loop():
         with suppress(DatabaseError, ReadOnlyRouterError):
-            wrapper.connect()
+            wrapper.ensure_connection()
 
 
 def _in_event_loop() -> bool:

@@ -62,17 +62,20 @@ class Answer:
     position: int
 
 
-# When each writer's switch was last known for sure, and at which position, by alias.
+# When each writer's switch was last known for sure, and at which position, by alias; when it was last asked for.
 _asked: dict[str, float] = {}
 _positions: dict[str, int] = {}
+_begun: dict[str, float] = {}
+# Whether a pooler answers at a host and port: it tells every client what the pool's first session once reported.
+_pooled: dict[tuple[str, int], bool] = {}
 
 
 def forget() -> None:
     """Know nothing of any switch; for tests, and a process that changes its databases."""
     for alias in list(_asked):
         mode.set_switch(alias, None)
-    _asked.clear()
-    _positions.clear()
+    for known in (_asked, _positions, _begun, _pooled):
+        known.clear()
 
 
 def can_tell(connection: Any) -> bool:
@@ -94,24 +97,28 @@ def is_watched(connection: Any) -> bool:
 
 
 def due(alias: str) -> bool:
-    """Tell whether the last sure answer is older than a second."""
-    return time.monotonic() - _asked.get(alias, -ASK_SECONDS) >= ASK_SECONDS
+    """Tell whether the last question, of whichever thread, is older than a second."""
+    return time.monotonic() - _begun.get(alias, -ASK_SECONDS) >= ASK_SECONDS
 
 
-def meet_writer(alias: str, connection: Any, *, started: float) -> None:
-    """Learn what a writer's session tells that was asked for at `started`.
+def meet_writer(alias: str, connection: Any, *, started: float, ended: bool = False) -> None:
+    """Learn what a writer's session tells that was asked for at `started`; `ended` if the one before it ended.
 
     PostgreSQL reports the setting unasked as a session begins; one that a pool opened earlier tells what was.
     """
     watch = watch_of(connection)
-    reported = connection.info.parameter_status(SETTING)
-    if reported == "off":
+    pooled = _pooled.get(_place(connection))
+    if pooled is False and connection.info.parameter_status(SETTING) == "off":
         if started <= watch.opened:
             _learn(alias, None, started=started)
         return
-    # A DBA's setting, or the switch's? And what a pooler reports is not this server session's.
-    if reported == "on" or due(alias):
+    # A DBA's setting, or the switch's? And is it this session's, or a pooler's? That is asked once in a process.
+    if not pooled or ended or due(alias):
         watch.fenced = ask(alias, connection).read_only
+
+
+def _place(connection: Any) -> tuple[str, int]:
+    return connection.info.host, connection.info.port
 
 
 def meet_twin(alias: str, connection: Any) -> None:
@@ -190,9 +197,10 @@ _EVENT = """SELECT at, reason, eta, by FROM readonly_router_event
 
 def ask(alias: str, connection: Any) -> Answer:
     """Ask the catalog for the writer's switch, on either login of the pair, and note the answer."""
-    started = time.monotonic()
+    started = _begun[alias] = time.monotonic()
     row = connection.execute(_ASK, {"writer": writer_login(alias), "marked": MARKED}, prepare=False).fetchone()
     answer = Answer(pid=row[0], standby=row[1], position=int(row[2] or 0), read_only=row[3])
+    _pooled[_place(connection)] = answer.pid != connection.info.backend_pid
     switch = _said(alias, connection) if answer.read_only else None
     _end_own_transaction(connection)
     if answer.standby and answer.position < _positions.get(alias, 0):
@@ -223,6 +231,7 @@ def _learn(alias: str, switch: Switch | None, *, started: float) -> None:
     if started < _asked.get(alias, 0.0):
         return
     _asked[alias] = started
+    _begun[alias] = max(started, _begun.get(alias, started))
     before = mode.switch(alias)
     if before == switch:
         return

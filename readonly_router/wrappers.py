@@ -16,7 +16,7 @@ from . import conf, following, mode
 from .conf import ProcessMode
 from .cursors import TranslatingCursor, translating
 from .errors import ConfigurationError, ReadOnlyError
-from .refusals import ADMIN_SHUTDOWN, READ_ONLY_TRANSACTION, is_refusal, refusal, sqlstate_of
+from .refusals import ENDED, READ_ONLY_TRANSACTION, is_refusal, refusal, sqlstate_of
 
 if TYPE_CHECKING:
     _Wrapper = BaseDatabaseWrapper
@@ -45,6 +45,8 @@ class PairMember(_Wrapper):
     """What a wrapper of a pair adds to Django's: typed refusals, and knowing its open transaction."""
 
     is_twin = False
+    # The session before ended by itself, which may be the switch's doing.
+    ended = False
     engine_make_cursor: Any
 
     @cached_property
@@ -73,9 +75,10 @@ class PairMember(_Wrapper):
 
     def served_after(self, error: Exception) -> BaseDatabaseWrapper | None:
         """Return the connection that serves the alias now, if the switch ended this one between transactions."""
-        if sqlstate_of(error.__cause__) != ADMIN_SHUTDOWN or self.in_atomic_block or not mode.follows():
+        if sqlstate_of(error.__cause__) not in ENDED or self.in_atomic_block or not mode.follows():
             return None
-        now = connections[_writer(self)]
+        # A method of our handler, which the stubs of django.db.connections cannot know.
+        now = connections.anew(_writer(self))  # type: ignore[attr-defined]
         return now if now is not self and mode.is_read_only(_writer(self)) else None
 
     def retire(self) -> bool:
@@ -107,17 +110,37 @@ class PairMember(_Wrapper):
         return bool(self.connection.info.transaction_status != 0)
 
 
+# How often a writer connects again, at most, when its new session ends at once.
+_ATTEMPTS = 3
+
+
 class Writer(PairMember):
     """The connection of a writer's alias: in read-only mode closed, or the twin's, whoever kept a reference."""
 
-    def connect(self) -> None:
-        """Connect, and learn from the new session whether the switch is on."""
+    def connect(self, *, attempts: int = _ATTEMPTS) -> None:
+        """Connect, and learn from the new session whether the switch is on.
+
+        A pooler may hand out a session that is just being ended. Nothing of the site's was sent on it: once more.
+        """
         started = time.monotonic()
+        try:
+            self._connect_at(started)
+        except following.load_driver().OperationalError as error:
+            # What a pooler says after a wait, or of a login, is something else.
+            at_once = self.connection is not None and time.monotonic() - started < following.ASK_SECONDS
+            if attempts <= 1 or not at_once or sqlstate_of(error) not in ENDED:
+                raise
+            self.close()
+            self.ended = True
+            self.connect(attempts=attempts - 1)
+
+    def _connect_at(self, started: float) -> None:
         super().connect()
         if not following.can_tell(self.connection):
             return
         if mode.follows():
-            following.meet_writer(self.alias, self.connection, started=started)
+            following.meet_writer(self.alias, self.connection, started=started, ended=self.ended)
+            self.ended = False
             if following.watch_of(self.connection).fenced:
                 # A pinned request would write on: this session cannot.
                 mode.loosen(self.alias)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterable
 from dataclasses import replace
@@ -38,6 +39,14 @@ def roles(connection: Connection, names: Iterable[str]) -> dict[str, RoleFacts]:
     }
 
 
+def can_log_in(connection: Connection, names: Iterable[str]) -> tuple[str, ...]:
+    """Return those of the roles that may log in."""
+    rows = connection.execute(
+        "SELECT rolname::text FROM pg_roles WHERE rolcanlogin AND rolname = ANY (%s) ORDER BY 1", [list(names)]
+    )
+    return tuple(row[0] for row in rows)
+
+
 _MARKED = """SELECT r.rolname::text FROM pg_db_role_setting s
     JOIN pg_roles r ON r.oid = s.setrole JOIN pg_database d ON d.oid = s.setdatabase
     WHERE d.datname = current_database() AND %s = ANY (s.setconfig) ORDER BY 1"""
@@ -54,6 +63,8 @@ _UNCOVERED = """WITH writing AS (
         UNION SELECT a.grantee FROM pg_class c, aclexplode(c.relacl) a
         WHERE c.relkind IN ('r', 'p', 'v', 'S', 'f') AND c.oid >= 16384
           AND a.privilege_type IN ('INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'USAGE')
+        UNION SELECT a.grantee FROM pg_attribute t, aclexplode(t.attacl) a
+        WHERE t.attrelid >= 16384 AND a.privilege_type IN ('INSERT', 'UPDATE')
         UNION SELECT oid FROM pg_roles WHERE rolname IN ('pg_write_all_data', 'pg_execute_server_program'))
     SELECT r.rolname::text, r.rolsuper FROM pg_roles r WHERE r.rolcanlogin AND NOT r.rolname = ANY (%(fenced)s)
       AND (r.rolsuper OR (has_database_privilege(r.oid, current_database(), 'CONNECT') AND EXISTS (
@@ -66,6 +77,19 @@ def unfenced(connection: Connection, fenced: Iterable[str]) -> tuple[tuple[str, 
     return tuple(name for name, is_super in rows if not is_super), tuple(
         name for name, is_super in rows if is_super
     )
+
+
+_UNREADABLE = """SELECT format('%%I.%%I', n.nspname, c.relname) FROM pg_class c
+    JOIN pg_namespace n ON n.oid = c.relnamespace, pg_roles w, pg_roles t
+    WHERE w.rolname = %s AND t.rolname = %s AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.oid >= 16384
+      AND has_schema_privilege(w.oid, n.oid, 'USAGE') AND has_table_privilege(w.oid, c.oid, 'SELECT')
+      AND NOT (has_schema_privilege(t.oid, n.oid, 'USAGE') AND has_table_privilege(t.oid, c.oid, 'SELECT'))
+    ORDER BY 1"""
+
+
+def unreadable(connection: Connection, writer: str, twin: str) -> tuple[str, ...]:
+    """Return the relations that the writer reads and its twin does not."""
+    return tuple(row[0] for row in connection.execute(_UNREADABLE, [writer, twin]))
 
 
 # -- sessions
@@ -187,14 +211,15 @@ def events_table(connection: Connection) -> sql.Composed | None:
     return sql.SQL("{}").format(sql.Identifier(rows[0][0], EVENTS)) if rows else None
 
 
-_LAST = """SELECT id, at, kind, reason, eta, by, receipt, details FROM {} WHERE alias = %s AND kind <> 'exec'
-    ORDER BY id DESC LIMIT 1"""
+# By its role: another site of the same database may use the same alias, or this site another one.
+_LAST = """SELECT id, at, kind, reason, eta, by, roles, receipt, details FROM {} WHERE roles @> %s::jsonb
+    AND kind <> 'exec' ORDER BY id DESC LIMIT 1"""
 
 
-def last_event(connection: Connection, table: sql.Composed, alias: str) -> dict[str, Any] | None:
-    """Return the last act on the alias's switch."""
+def last_event(connection: Connection, table: sql.Composed, writer: str) -> dict[str, Any] | None:
+    """Return the last act on the switch of a writer's role."""
     cursor = connection.cursor(row_factory=psycopg.rows.dict_row)
-    return cursor.execute(sql.SQL(_LAST).format(table), [alias]).fetchone()
+    return cursor.execute(sql.SQL(_LAST).format(table), [json.dumps([writer])]).fetchone()
 
 
 # -- where the database stands

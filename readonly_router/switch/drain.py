@@ -115,7 +115,9 @@ def _wait(
     deadline, ended = time.monotonic() + seconds, set[int]()
     while True:
         left, _ = _look(connection, roles, switched_at, elapsed=0.0, grace=0.0)
-        if left.drained or time.monotonic() >= deadline:
+        # No signal ends a prepared transaction.
+        beyond = left.prepared and not (left.sessions or left.starting)
+        if left.drained or beyond or time.monotonic() >= deadline:
             return left, len(ended)
         if ending:
             ended |= _signal(connection, _TERMINATE, left.sessions)
@@ -149,17 +151,14 @@ def _look(
     return left, tuple(session for session, found in fates.items() if found is Fate.END)
 
 
-_END_IDLE = """SELECT pid FROM pg_stat_activity WHERE pid = %s AND backend_start = %s AND state = 'idle'
-    AND pg_terminate_backend(pid)"""
+# Never in the WHERE clause: the planner puts what is no equality first, and would end every session it may.
+_END_IDLE = """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE pid = %s AND backend_start = %s AND state = 'idle'"""
 
 
 def _end(connection: Connection, idle: Iterable[Session]) -> set[int]:
     """End sessions that are idle still: pids are reused, and a session may have gone back to work."""
-    return {
-        session.pid
-        for session in idle
-        if connection.execute(_END_IDLE, [session.pid, session.began]).fetchone() is not None
-    }
+    return _signal(connection, _END_IDLE, idle)
 
 
 _CANCEL = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE pid = %s AND backend_start = %s"
@@ -185,12 +184,14 @@ def renew(
     deadline = time.monotonic() + grace
     ended = 0
     while True:
+        # Before the sessions: see catalog.starting. One that logs in may have met the setting before it was reset.
+        starting = catalog.starting(connection)
         stale = tuple(
             session
             for session in catalog.sessions(connection, roles)
             if session.kind == CLIENT and session.began is not None and after <= session.began <= before
         )
-        if not stale or time.monotonic() >= deadline:
+        if not (stale or starting) or time.monotonic() >= deadline:
             if ended:
                 tell(f"ended {ended} idle sessions that began read-only")
             return stale

@@ -71,19 +71,35 @@ def switch_on(
         grace=_seconds(conf.grace() if grace is None else grace),
         deadline=_seconds(conf.deadline() if deadline is None else deadline),
         force=force,
-        fence=conf.fence() if fence is None else fence,
+        fence=_fence(fence),
         writers=tuple(writers),
         show_queries=show_queries,
     )
-    if order.fence not in {"settings", "login"}:
-        raise ConfigurationError(f"fence={order.fence!r} is not understood; it is 'settings' or 'login'.")
     with _throws(databases, admin, tell) as throws, told_in_one_line():
         return _switch_on(throws, order)
 
 
-def _switch_on(throws: list[Throw], order: Order) -> tuple[Receipt, ...]:
+def preview(
+    databases: Databases = None,
+    *,
+    fence: str | None = None,
+    writers: Iterable[str] = (),
+    admin: Mapping[str, Any] | None = None,
+) -> tuple[State, ...]:
+    """Return how each writer's switch stands; raise SwitchError where `switch_on` would refuse. Changes nothing."""
+    order = Order(operator=Operator.here(), fence=_fence(fence), writers=tuple(writers))
+    with _throws(databases, admin, print_nothing) as throws, told_in_one_line():
+        _accept(throws, order)
+        return tuple(throw.state for throw in throws)
+
+
+def _accept(throws: list[Throw], order: Order) -> None:
     for throw in throws:
         throw.roles = preflight.accepted(throw.connection, throw.target, throw.state, order, throw.tell)
+
+
+def _switch_on(throws: list[Throw], order: Order) -> tuple[Receipt, ...]:
+    _accept(throws, order)
     try:
         for throw in throws:
             _flip(throw, order)
@@ -245,7 +261,7 @@ def switch_off(
         for throw in throws:
             preflight.accepted_off(throw.connection, throw.target, throw.state)
         for throw in throws:
-            if not throw.state.read_only:
+            if not (throw.state.read_only or throw.state.gone):
                 throw.tell("off already: nothing to do")
                 continue
             _open_again(
@@ -286,7 +302,7 @@ def _open_again(
 def stored_receipt(connection: Connection, target: Target) -> Receipt:
     """Return the receipt kept with the switch that is on."""
     table = catalog.events_table(connection)
-    event = catalog.last_event(connection, table, target.alias) if table is not None else None
+    event = catalog.last_event(connection, table, target.writer) if table is not None else None
     if event is None or event["receipt"] is None:
         raise SwitchError(f"No receipt is kept for '{target.alias}'; name the file that read_only on wrote.")
     return Receipt.from_json(json.dumps(event["receipt"]))
@@ -327,10 +343,15 @@ def _timed(tell: Tell, alias: str, began: float) -> Tell:
 
 
 def aliases(databases: Databases) -> tuple[str, ...]:
-    """Return writer aliases; by default every pair's."""
+    """Return writer aliases, each once; by default every pair's."""
     if databases is None:
         return tuple(conf.twins())
-    return (databases,) if isinstance(databases, str) else tuple(databases)
+    wanted = tuple(dict.fromkeys((databases,) if isinstance(databases, str) else databases))
+    if strange := [alias for alias in wanted if alias not in conf.twins()]:
+        raise SwitchError(
+            f"'{strange[0]}' is no writer of READONLY_ROUTER_PAIRS; name one of: {', '.join(conf.twins())}."
+        )
+    return wanted
 
 
 def refuse_locked() -> None:
@@ -346,6 +367,13 @@ def told_in_one_line() -> Iterator[None]:
         yield
     except psycopg.Error as error:
         raise SwitchError(f"PostgreSQL said: {first_line(error)}; see read_only status.") from None
+
+
+def _fence(asked: str | None) -> str:
+    wanted = conf.fence() if asked is None else asked
+    if wanted not in {"settings", "login"}:
+        raise ConfigurationError(f"fence={wanted!r} is not understood; it is 'settings' or 'login'.")
+    return wanted
 
 
 def _seconds(written: str | float) -> float:

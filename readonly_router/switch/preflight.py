@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from ..errors import SwitchError
 from . import catalog
@@ -15,12 +16,14 @@ from .targets import connect
 
 def state_of(connection: Connection, target: Target) -> State:
     """Return how the switch of a writer stands: the setting says whether it is on, the events say the rest."""
-    fenced = catalog.marked(connection)
+    marked = catalog.marked(connection)
     table = catalog.events_table(connection)
-    event = catalog.last_event(connection, table, target.alias) if table is not None else None
-    read_only = target.writer in fenced
+    event = catalog.last_event(connection, table, target.writer) if table is not None else None
+    read_only = target.writer in marked
     on = event if event is not None and event["kind"] == "on" else None
     known = on if read_only else None
+    # Another site of this database may have a switch of its own.
+    fenced = tuple(name for name in marked if name == target.writer or (on and name in on["roles"]))
     roles = fenced if read_only else (target.writer,)
     uncovered, superusers = catalog.unfenced(connection, (*roles, str(target.twin.get("user", ""))))
     facts = catalog.roles(connection, roles)
@@ -29,7 +32,7 @@ def state_of(connection: Connection, target: Target) -> State:
         read_only=read_only,
         writer=target.writer,
         fenced=fenced,
-        nologin=_nologin(known, facts) if known else (),
+        nologin=_nologin(connection, on) if on else (),
         uncovered=uncovered,
         superusers=superusers,
         sessions=Counter(session.role for session in catalog.sessions(connection, catalog.everyone(connection))),
@@ -39,14 +42,15 @@ def state_of(connection: Connection, target: Target) -> State:
         by=known["by"] if known else "",
         proved=bool(known and known["receipt"]),
         event=known["id"] if known else None,
+        gone=bool(on) and not read_only,
         warnings=tuple(_warnings(target, facts, on=bool(on), read_only=read_only, uncovered=uncovered)),
     )
 
 
-def _nologin(event: dict[str, object], facts: dict[str, RoleFacts]) -> tuple[str, ...]:
-    details = event["details"]
-    fenced_off = isinstance(details, dict) and details.get("fence") == "login"
-    return tuple(name for name, fact in facts.items() if fenced_off and not fact.canlogin)
+def _nologin(connection: Connection, event: dict[str, Any]) -> tuple[str, ...]:
+    """Return the roles that an on took the login from, and that are still without."""
+    taken = catalog.roles(connection, event["details"].get("nologin", ()))
+    return tuple(name for name, fact in taken.items() if not fact.canlogin)
 
 
 def _warnings(
@@ -98,11 +102,29 @@ def accepted(connection: Connection, target: Target, state: State, order: Order,
             "--fence login needs a login that may alter the writer's role; name one with --admin-url."
         )
     _refuse_missing_twin(target)
-    for line in state.warnings:
+    unreadable = catalog.unreadable(connection, target.writer, str(target.twin.get("user", "")))
+    for line in (*state.warnings, *_not_added(state, order), *_unreadable(unreadable)):
         tell(f"note: {line}")
     if state.superusers:
         tell(f"note: superusers are bound by nothing: {', '.join(state.superusers)}")
     return wanted
+
+
+def _unreadable(names: tuple[str, ...]) -> Iterator[str]:
+    if names:
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        yield f"the twin cannot read {', '.join(names[:3])}{more}; run create_readonly_role"
+
+
+def _not_added(state: State, order: Order) -> Iterator[str]:
+    """Return what was asked for that the switch which is on already does not do, and is not made to."""
+    if not state.read_only:
+        return
+    for name in order.writers:
+        if name not in state.fenced:
+            yield f"the switch is on without role '{name}'; run off first, then on with --writer {name}"
+    if order.fence == "login" and not state.nologin:
+        yield "the switch is on without fencing logins; run off first, then on with --fence login"
 
 
 def _refuse_role(name: str, fact: RoleFacts | None, target: Target) -> None:

@@ -35,8 +35,8 @@ def verify(receipt: Receipt, *, admin: Mapping[str, Any] | None = None, tell: Te
     """
     target = target_for(receipt.alias, admin=admin)
     # The writer's login reads every sequence; fenced off, the twin's does.
-    opened = session if target.server else reading_session
-    with opened(target) as connection, told_in_one_line():
+    opened = session(target) if target.server else reading_session(target, direct=True)
+    with opened as connection, told_in_one_line():
         preflight.refuse_standby(connection, target)
         verdict = compare(receipt.horizon, catalog.horizon(connection))
         if not verdict.clean or not verdict.noted:

@@ -129,4 +129,6 @@ class State:
     by: str = ""
     proved: bool = False
     event: int | None = None
+    # The last event is an on, but the setting is not there.
+    gone: bool = False
     warnings: tuple[str, ...] = ()

@@ -76,8 +76,12 @@ def session(target: Target) -> Iterator[Connection]:
 
 
 @contextmanager
-def reading_session(target: Target) -> Iterator[Connection]:
-    """Open the operator's session, or where that login is fenced off or absent, the twin's: both may read."""
+def reading_session(target: Target, *, direct: bool = False) -> Iterator[Connection]:
+    """Open the operator's session, or where that login is fenced off or absent, the twin's: both may read.
+
+    Through a pooler it is one transaction: what is set there is gone when the session serves others. `direct`
+    refuses one: a transaction sees the server's counters as they were at its start.
+    """
     try:
         connection = logins.connect("the operator", target.way)
     except ProvisioningError as first:
@@ -86,6 +90,16 @@ def reading_session(target: Target) -> Iterator[Connection]:
         except ProvisioningError:
             raise SwitchError(str(first)) from None
     with connection:
+        if logins.through_pooler(connection):
+            if direct:
+                raise SwitchError(
+                    "A pooler stands between this command and PostgreSQL; name a direct connection with "
+                    "--admin-url (or DATABASE_ADMIN_URL)."
+                )
+            with connection.transaction():
+                connection.execute("SET LOCAL search_path = ''")
+                yield connection
+            return
         connection.execute("SET search_path = ''")
         yield connection
 
