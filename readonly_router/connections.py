@@ -89,11 +89,15 @@ def resolve(alias: str) -> str:
     """
     twin = conf.twins().get(alias)
     if twin is None:
+        held.handed = ""
         return alias
     if mode.follows():
         _follow(alias, twin)
     if mode.is_read_only(alias):
-        return alias if holds(alias) else twin
+        if holds(alias):
+            return alias
+        held.handed = alias
+        return twin
     if held.wrappers and mode.scope() is None and holds(twin):
         return twin
     return alias
@@ -119,6 +123,13 @@ def get_status(alias: str = DEFAULT_DB_ALIAS) -> Status:
     """
     resolve(alias)
     return mode.get_status(alias)
+
+
+def end_fenced_sessions() -> None:
+    """Close this thread's sessions of writers that began read-only under the switch: they stay so."""
+    for wrapper in connections.all(initialized_only=True):
+        if isinstance(wrapper, Writer) and wrapper.is_fenced and not _in_event_loop():
+            wrapper.retire()
 
 
 def end_written_sessions() -> None:

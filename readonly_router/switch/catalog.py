@@ -14,7 +14,7 @@ from psycopg import sql
 
 from ..errors import SwitchError
 from .mark import EVENTS, MARKED, SETTING, SWITCH_LOCK, WRITABLE_LOCK
-from .receipt import Horizon
+from .receipt import NOT_COUNTED, Horizon
 from .spec import RoleFacts, Session
 
 Connection = psycopg.Connection[Any]
@@ -230,9 +230,12 @@ SETTLE_SECONDS = 11.0
 
 _PLACE = """SELECT (SELECT system_identifier::text FROM pg_control_system()), current_database()::text,
     (SELECT oid::bigint FROM pg_database WHERE datname = current_database()),
-    (SELECT timeline_id FROM pg_control_checkpoint()), pg_current_wal_insert_lsn()::text,
+    -- Of the WAL: a promoted standby's control file still has the old one until its first checkpoint.
+    ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int,
+    pg_current_wal_insert_lsn()::text,
     pg_snapshot_xmax(s)::text::bigint, ARRAY(SELECT x::text::bigint FROM pg_snapshot_xip(s) x ORDER BY 1),
-    (SELECT coalesce(stats_reset::text, '') FROM pg_stat_database WHERE datname = current_database())
+    (SELECT CASE WHEN current_setting('track_counts')::bool THEN coalesce(stats_reset::text, '') ELSE %s END
+     FROM pg_stat_database WHERE datname = current_database())
     FROM pg_current_snapshot() s"""
 
 # Without the events of the switch itself, and what ANALYZE writes.
@@ -258,7 +261,7 @@ def horizon(connection: Connection) -> Horizon:
 
 def place(connection: Connection) -> Horizon:
     """Return where the database stands, without its sequences, prepared transactions and counters."""
-    row = connection.execute(_PLACE).fetchone()
+    row = connection.execute(_PLACE, [NOT_COUNTED]).fetchone()
     if row is None:
         raise SwitchError("PostgreSQL did not say where the database stands.")
     system, database, oid, timeline, lsn, next_xid, running, since = row
@@ -334,18 +337,41 @@ def _one_by_one(connection: Connection, readable: list[Any]) -> dict[int, tuple[
     return values
 
 
+# An id that is taken is in no snapshot until a later one is over, but its holder locks it, for everybody to see.
+_WRITING = """SELECT EXISTS (SELECT FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+    WHERE l.locktype = 'transactionid' AND l.mode = 'ExclusiveLock' AND l.granted
+      AND a.datname = current_database() AND a.pid <> pg_backend_pid())"""
+
+
+def somebody_writes(connection: Connection) -> bool:
+    """Tell whether another session of this database has a transaction open that may have written."""
+    row = connection.execute(_WRITING).fetchone()
+    return bool(row and row[0])
+
+
 _UNSETTLED = """SELECT format('process %%s of ''%%s''', a.pid, a.usename) FROM pg_stat_activity a
     WHERE a.datname = current_database() AND a.pid <> pg_backend_pid() AND a.usename IS NOT NULL
       AND NOT a.usename = ANY (%(reading)s)
       AND (a.state_change IS NULL OR a.backend_xid IS NOT NULL
-           OR a.state_change > clock_timestamp() - %(settle)s * interval '1 second'
-           OR (%(never)s AND a.state_change > %(since)s)) ORDER BY a.pid"""
+           OR (a.state_change > clock_timestamp() - %(settle)s * interval '1 second'
+               -- One that is at work reports when it becomes idle, at most once a second (PGSTAT_MIN_INTERVAL).
+               AND NOT (a.state = 'idle' AND a.state_change > %(asked)s + interval '1.1 seconds'))
+           -- It reports when it is idle, and has not been since.
+           OR (a.state <> 'idle' AND a.backend_type <> 'walsender' AND a.state_change > %(since)s)
+           OR (%(never)s AND a.state_change BETWEEN %(since)s AND %(asked)s + interval '1.1 seconds'))
+    ORDER BY a.pid"""
 
 
-def unsettled(connection: Connection, *, since: Any, reading: Iterable[str]) -> tuple[str, ...]:
-    """Return the sessions that may have written what the server has not counted yet; `reading` are twins."""
+def unsettled(
+    connection: Connection, *, since: datetime, asked: datetime, reading: Iterable[str]
+) -> tuple[str, ...]:
+    """Return the sessions of which the server may not have counted yet what they wrote from `since` to `asked`.
+
+    `reading` are twins.
+    """
     wanted = {
         "since": since,
+        "asked": asked,
         "reading": list(reading),
         "settle": SETTLE_SECONDS,
         "never": connection.info.server_version < 150000,

@@ -16,6 +16,10 @@ from .spec import Order, Session, Tell
 # Between two looks; and between two lines of progress.
 PAUSE_SECONDS = 0.02
 TELL_SECONDS = 1.0
+# An idle session is ended in a moment of rest, so that no query is on its way to it; if it never rests, after a
+# time in which whoever follows the switch has left it (following.ASK_SECONDS).
+REST_SECONDS = 0.05
+RUSH_SECONDS = 1.0
 # How long --force lets sessions end by themselves after it cancelled their queries, and after it ended them.
 CANCEL_SECONDS = 1.0
 END_SECONDS = 5.0
@@ -60,7 +64,8 @@ def fate(
 
     Who began later than `switched_at` began read-only, but for background workers, which start again by
     themselves, and for sessions that write through the switch. An idle session ends once it was idle for the
-    grace, or the grace is over; a transaction is never ended, and what cannot be seen is never taken for drained.
+    grace, or the grace is over, when it rests; a transaction is never ended, and what cannot be seen is never
+    taken for drained.
     """
     client = session.kind == CLIENT
     if client and not writes_through and session.began is not None and session.began > switched_at:
@@ -68,9 +73,13 @@ def fate(
     if session.kind == "parallel worker":
         return Fate.LEFT  # as its leader
     idle = client and session.state == "idle"
-    if idle and (elapsed >= grace or (session.idle_for or 0.0) >= grace):
+    if idle and (elapsed >= grace or (session.idle_for or 0.0) >= grace) and _rests(session, elapsed - grace):
         return Fate.END
     return Fate.WAIT
+
+
+def _rests(session: Session, waited: float) -> bool:
+    return (session.idle_for or 0.0) >= REST_SECONDS or waited >= RUSH_SECONDS
 
 
 def drain(
@@ -89,7 +98,7 @@ def drain(
         left, idle = _look(connection, roles, switched_at, elapsed=elapsed, grace=order.grace)
         if left.drained or elapsed >= order.deadline:
             return left, len(ended)
-        ended |= _end(connection, idle)
+        ended |= _end(connection, idle, waited=elapsed - order.grace)
         if time.monotonic() - told >= TELL_SECONDS:
             tell(_progress(left, order))
             told = time.monotonic()
@@ -154,11 +163,12 @@ def _look(
 # Never in the WHERE clause: the planner puts what is no equality first, and would end every session it may.
 _END_IDLE = """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE pid = %s AND backend_start = %s AND state = 'idle'"""
+_AT_REST = f" AND clock_timestamp() - state_change >= interval '{REST_SECONDS} seconds'"
 
 
-def _end(connection: Connection, idle: Iterable[Session]) -> set[int]:
+def _end(connection: Connection, idle: Iterable[Session], *, waited: float) -> set[int]:
     """End sessions that are idle still: pids are reused, and a session may have gone back to work."""
-    return _signal(connection, _END_IDLE, idle)
+    return _signal(connection, _END_IDLE if waited >= RUSH_SECONDS else _END_IDLE + _AT_REST, idle)
 
 
 _CANCEL = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE pid = %s AND backend_start = %s"
@@ -179,23 +189,28 @@ def renew(
 ) -> tuple[Session, ...]:
     """End the idle sessions that began while the switch was on, for they stay read-only; return those left.
 
-    Whoever shares them, a pooler or a program that keeps its connection, gets a writable one next.
+    Whoever shares them, a pooler or a program that keeps its connection, gets a writable one next. What writes
+    through the switch is no such session: it is left alone.
     """
-    deadline = time.monotonic() + grace
+    started = time.monotonic()
     ended = 0
     while True:
         # Before the sessions: see catalog.starting. One that logs in may have met the setting before it was reset.
         starting = catalog.starting(connection)
+        through = catalog.writing_through(connection)
         stale = tuple(
             session
             for session in catalog.sessions(connection, roles)
             if session.kind == CLIENT and session.began is not None and after <= session.began <= before
+            if session.pid not in through
         )
-        if not (stale or starting) or time.monotonic() >= deadline:
+        waited = time.monotonic() - started
+        if not (stale or starting) or waited >= grace:
             if ended:
                 tell(f"ended {ended} idle sessions that began read-only")
             return stale
-        ended += len(_end(connection, (session for session in stale if session.state == "idle")))
+        idle = (session for session in stale if session.state == "idle")
+        ended += len(_end(connection, (session for session in idle if _rests(session, waited)), waited=waited))
         time.sleep(PAUSE_SECONDS)
 
 

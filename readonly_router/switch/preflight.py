@@ -62,6 +62,11 @@ def _warnings(
             f"role '{writer.name}' has a {SETTING} of its own in this database ({writer.setting}), which is not "
             "the switch's"
         )
+    elif target.begins_read_only and not read_only:
+        yield (
+            f"sessions of '{target.writer}' begin read-only, and not by the switch: see {SETTING} of the role, the "
+            "database and the server"
+        )
     if on and not read_only:
         yield (
             "the last event is an on, but the setting is gone: somebody reset it, or this database is a copy of "

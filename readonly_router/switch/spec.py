@@ -65,6 +65,7 @@ class Target:
     site: Mapping[str, Any] = field(repr=False)
     own: bool = True
     server: tuple[int, int, bool] | None = None
+    begins_read_only: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ from ..errors import ProvisioningError, SwitchError
 from ..following import writer_login
 from ..roles import logins
 from .catalog import Connection
+from .mark import SETTING
 from .spec import Target
 
 APPLICATION = "read_only"
@@ -29,7 +30,7 @@ def target_for(alias: str, *, admin: Mapping[str, Any] | None = None) -> Target:
         if name not in connections.settings:
             raise SwitchError(f"DATABASES has no '{name}'; add it (see databases_from_env).")
     site = _parameters(connections.settings[alias], alias)
-    login, database, server = _identity(alias, site)
+    login, database, server, begins_read_only = _identity(alias, site)
     way = site
     if admin is not None:
         way = {**_parameters(dict(admin), alias), "dbname": database or site["dbname"]}
@@ -42,18 +43,28 @@ def target_for(alias: str, *, admin: Mapping[str, Any] | None = None) -> Target:
         site=site,
         own=admin is None,
         server=server,
+        begins_read_only=begins_read_only,
     )
 
 
-def _identity(alias: str, site: Mapping[str, Any]) -> tuple[str, str, tuple[int, int, bool] | None]:
-    """Return who and where the writer's login is in truth; nothing when it is fenced off."""
+_IDENTITY = "SELECT session_user::text, current_database()::text, current_setting(%s) = 'on'"
+
+
+def _identity(alias: str, site: Mapping[str, Any]) -> tuple[str, str, tuple[int, int, bool] | None, bool]:
+    """Return who and where the writer's login is in truth, and how it begins; nothing when it is fenced off."""
     try:
         with logins.connect(f"the writer '{alias}'", site) as connection:
-            row = connection.execute("SELECT session_user::text, current_database()::text").fetchone()
-            login, database = row or ("", "")
-            return login, database, logins.server_identity(connection)
+            login, database, begins_read_only = connection.execute(_IDENTITY, [SETTING]).fetchone() or ("", "", False)
+            return login, database, logins.server_identity(connection), begins_read_only
     except ProvisioningError:
-        return "", "", None
+        return "", "", None, False
+
+
+def begins_read_only(target: Target) -> bool:
+    """Log in the way the site does, and tell whether the session begins read-only."""
+    with connect(f"the writer '{target.alias}'", target.site) as connection:
+        row = connection.execute("SELECT current_setting(%s) = 'on'", [SETTING]).fetchone()
+        return bool(row and row[0])
 
 
 def _parameters(settings: Mapping[str, Any], alias: str) -> dict[str, Any]:
@@ -72,7 +83,9 @@ def session(target: Target) -> Iterator[Connection]:
                 )
             yield connection
     except ProvisioningError as error:
-        raise SwitchError(str(error)) from None
+        fenced = "; where the switch fenced it (--fence login), name another login with --admin-url"
+        hint = fenced if target.own and not target.server else ""
+        raise SwitchError(f"{error}{hint}") from None
 
 
 @contextmanager

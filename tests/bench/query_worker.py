@@ -22,7 +22,15 @@ def main() -> None:
     if os.environ.get("BENCH_STATE"):
         _use_replica()
     serve(
-        {"migrate": _migrate, "provision": _provision, "rows": _rows, "ready": _ready, "get": _get, "save": _save}
+        {
+            "migrate": _migrate,
+            "provision": _provision,
+            "rows": _rows,
+            "fill": _fill,
+            "ready": _ready,
+            "get": _get,
+            "save": _save,
+        }
     )
 
 
@@ -52,6 +60,12 @@ def _rows(count: int) -> None:
     PageView.objects.bulk_create(PageView(pk=key, path=f"/{key}") for key in range(1, count + 1))
 
 
+def _fill() -> None:
+    from tests.example.shop.content import fill
+
+    fill()
+
+
 def _ready() -> None:
     gc.collect()
     gc.freeze()
@@ -60,18 +74,18 @@ def _ready() -> None:
 def _get(key: int, count: int) -> dict[str, float]:
     from tests.example.shop.models import PageView
 
-    return _timed(lambda: PageView.objects.get(pk=key), count)
+    return timed(lambda: PageView.objects.get(pk=key), count)
 
 
 def _save(key: int, count: int) -> dict[str, float]:
     from tests.example.shop.models import PageView
 
     page = PageView.objects.get(pk=key)
-    return _timed(page.save, count)
+    return timed(page.save, count)
 
 
-def _timed(act: Callable[[], Any], count: int) -> dict[str, float]:
-    """Return the median of the times of a query, and the processor time of one in the mean; microseconds.
+def timed(act: Callable[[], Any], count: int, *, pause: float = 0.0) -> dict[str, float]:
+    """Return the median of the times of an act, and the processor time of one in the mean; microseconds.
 
     The median leaves out what other processes of the machine took; the mean holds the garbage collector's share.
     """
@@ -81,6 +95,8 @@ def _timed(act: Callable[[], Any], count: int) -> dict[str, float]:
     times = []
     processor = time.process_time_ns()
     for _ in range(count):
+        if pause:
+            time.sleep(pause)
         began = time.perf_counter_ns()
         act()
         times.append(time.perf_counter_ns() - began)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
-from argparse import ArgumentParser, ArgumentTypeError
+from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -61,6 +61,8 @@ class Command(BaseCommand):
         history.add_argument("--database", action="append", metavar="ALIAS", help="writer alias (repeatable)")
         history.add_argument("--limit", type=_count, default=20, help="how many (default: 20)")
         history.add_argument("--json", action="store_true", help="as JSON")
+        for verb in verbs.choices.values():
+            _add_djangos_own(verb)
 
     def _add_on(self, on: ArgumentParser) -> None:
         _add_databases(on)
@@ -222,6 +224,15 @@ def _add_databases(parser: ArgumentParser) -> None:
         "--database", action="append", metavar="ALIAS", help="writer alias (repeatable); default: all"
     )
     parser.add_argument("--admin-url", metavar="URL", help=f"a login that may do more; default: {ADMIN_URL}")
+
+
+def _add_djangos_own(parser: ArgumentParser) -> None:
+    """Take what every command of Django takes after the verb as well, where people write it."""
+    for name in ("--settings", "--pythonpath"):
+        parser.add_argument(name, default=SUPPRESS, help=SUPPRESS)
+    for name in ("--traceback", "--no-color", "--force-color"):
+        parser.add_argument(name, action="store_true", default=SUPPRESS, help=SUPPRESS)
+    parser.add_argument("-v", "--verbosity", type=int, choices=range(4), default=SUPPRESS, help=SUPPRESS)
 
 
 def _add_operator(parser: ArgumentParser) -> None:

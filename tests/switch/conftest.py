@@ -1,0 +1,68 @@
+"""The pair that the tests of the switch throw, and a server of their own to restart and to configure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from readonly_router import following
+from tests import database
+from tests.database import Scratch
+from tests.embedded import embedded_server, wheel_binaries
+from tests.harness.servers import Servers
+from tests.ledger import servers
+from tests.ledger.servers import Server
+from tests.switch.switching import prepare, value
+
+
+@pytest.fixture
+def pair(scratch: Scratch, django_db_blocker: Any) -> Iterator[Scratch]:
+    """A pair that is ready to be switched: migrated, with its twin and a table."""
+    with django_db_blocker.unblock():
+        prepare(scratch)
+        yield scratch
+    following.forget()
+
+
+@pytest.fixture(scope="session")
+def restartable(server: str) -> Iterator[Server]:
+    """A server for these tests alone, of the suite's major where its programs are on this machine."""
+    with psycopg.connect(server, autocommit=True) as connection:
+        found = Path(value(connection, "SELECT setting FROM pg_config() WHERE name = 'BINDIR'"))
+    with servers.server(found if (found / "initdb").exists() else wheel_binaries()) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def own_server(restartable: Server) -> str:
+    """Its superuser's URL."""
+    return restartable.url
+
+
+@pytest.fixture
+def with_standby() -> Iterator[Servers]:
+    """A server with a standby, both of the wheel: other binaries may lack pg_basebackup."""
+    with embedded_server() as primary, embedded_server(primary=primary) as standby:
+        yield Servers(primary=primary, standby=standby)
+
+
+@pytest.fixture
+def own_pair(own_server: str, django_db_blocker: Any) -> Iterator[Scratch]:
+    """A pair that is ready to be switched, on the server of these tests alone."""
+    with django_db_blocker.unblock(), database.scratch(own_server) as made:
+        prepare(made)
+        yield made
+    following.forget()
+
+
+@pytest.fixture
+def pair_with_standby(with_standby: Servers, django_db_blocker: Any) -> Iterator[Scratch]:
+    """A pair that is ready to be switched, on a server with a standby."""
+    with django_db_blocker.unblock(), database.scratch(with_standby.primary) as made:
+        prepare(made)
+        yield made
+    following.forget()
