@@ -103,6 +103,13 @@ def resolve(alias: str) -> str:
     return alias
 
 
+def meet(alias: str) -> None:
+    """Make sure of the mode: where this thread has no session that carries the news, open the writer's."""
+    resolve(alias)
+    if mode.follows() and not mode.is_read_only(alias):
+        _connect(cast(PairedConnectionHandler, connections).real(alias))
+
+
 def any_read_only() -> bool:
     """Tell whether any writer's alias may lead to its twin here and now."""
     if not mode.follows():

@@ -10,7 +10,10 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_asy
 from django.http import HttpRequest, HttpResponse
 
 from . import conf, mode
-from .connections import resolve
+from .connections import meet, resolve
+
+# https://www.rfc-editor.org/rfc/rfc9110#section-9.2.1
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 GetResponse = Callable[[HttpRequest], HttpResponse | Awaitable[HttpResponse]]
 
@@ -18,7 +21,8 @@ GetResponse = Callable[[HttpRequest], HttpResponse | Awaitable[HttpResponse]]
 class ReadOnlyMiddleware:
     """Decide the mode once, at a request's start, and keep it: one that began writable may finish its writes.
 
-    Stands first in MIDDLEWARE. Where the drain ends the session that the request wrote through, it goes on
+    Stands first in MIDDLEWARE. A request by an unsafe method opens the writer's session where there is none, for
+    that one knows the mode. Where the drain ends the session that the request wrote through, it goes on
     read-only.
     """
 
@@ -34,20 +38,22 @@ class ReadOnlyMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse | Awaitable[HttpResponse]:
         if self.is_async:
             return self._asynchronous(request)
-        _look()
+        _look(request)
         with _pinned():
             return self.get_response(request)
 
     async def _asynchronous(self, request: HttpRequest) -> HttpResponse:
         # The connections of asynchronous views live in the thread that runs their synchronous code.
-        await sync_to_async(_look)()
+        await sync_to_async(_look)(request)
         with _pinned():
             return await cast(Awaitable[HttpResponse], self.get_response(request))
 
 
-def _look() -> None:
+def _look(request: HttpRequest) -> None:
+    # A request that is to write must know before it does anything else; one that reads may never ask the database.
+    look = resolve if request.method in SAFE_METHODS else meet
     for alias in conf.twins():
-        resolve(alias)
+        look(alias)
 
 
 @contextmanager

@@ -301,9 +301,7 @@ class Twin(PairMember):
             self.close()
 
     def _configure_connection(self, connection: Any) -> bool:
-        # Also called by psycopg's pool for each connection it opens.
-        # The engine's method: the base class that the stubs see here has none.
-        configured = bool(super()._configure_connection(connection))  # type: ignore[misc]
+        configured = super()._configure_connection(connection)
         _refuse_writers_login(connection, self.alias)
         return _start_read_only(connection) or configured
 

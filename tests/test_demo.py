@@ -100,8 +100,8 @@ def lose_an_order(tale: Tale) -> None:
             id="somebody wrote after the receipt",
         ),
         pytest.param(
-            (make_database, migrate, provision, serve_fleet, lose_an_order, balance),
-            r"acknowledged is not what is there\n\nStep 6 \(The ledger",
+            (make_database, migrate, serve_fleet, lose_an_order, balance),
+            r"acknowledged is not what is there\n\nStep 5 \(The ledger",
             id="an acknowledged order is gone",
         ),
     ],

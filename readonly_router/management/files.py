@@ -24,7 +24,7 @@ def writable(name: str | None) -> Path | None:
     try:
         # What is no file (/dev/stdout, a pipe) would be replaced by one.
         if path.exists() and not path.is_file():
-            raise FileExistsError("it is no regular file")  # noqa: TRY301 - told as what the system says is
+            raise FileExistsError("it is no regular file")
         _part(path).touch()
         _part(path).unlink()
     except (OSError, ValueError) as error:

@@ -184,6 +184,12 @@ def unlock(connection: Connection, name: str) -> None:
     connection.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", [name])
 
 
+def system_identifier(connection: Connection) -> str:
+    """Return what tells this server, and its standbys, from every other."""
+    row = connection.execute("SELECT system_identifier::text FROM pg_control_system()").fetchone()
+    return str(row[0]) if row else ""
+
+
 def server_time(connection: Connection) -> datetime:
     """Return the server's clock as an aware datetime."""
     row = connection.execute("SELECT clock_timestamp()").fetchone()

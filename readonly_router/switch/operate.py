@@ -20,7 +20,7 @@ from ..roles.logins import first_line
 from . import catalog, preflight
 from .catalog import Connection
 from .drain import Left, drain, force, renew
-from .flip import flip_off, flip_on, write_receipt
+from .flip import flip_off, flip_on, write_event, write_receipt
 from .mark import SETTING, SWITCH_LOCK, WRITABLE_LOCK
 from .receipt import Receipt
 from .spec import Operator, Order, State, Target, Tell, print_nothing
@@ -87,7 +87,7 @@ def preview(
     writers: Iterable[str] = (),
     admin: Mapping[str, Any] | None = None,
 ) -> tuple[State, ...]:
-    """Return how each writer's switch stands; raise SwitchError where `switch_on` would refuse. Changes nothing."""
+    """Return how each writer's switch stands; raise SwitchError where `switch_on` would refuse."""
     order = Order(operator=Operator.here(), fence=_fence(fence), writers=tuple(writers))
     with told_in_one_line(), _throws(databases, admin, print_nothing) as throws:
         _accept(throws, order)
@@ -118,13 +118,28 @@ def _flip(throw: Throw, order: Order) -> None:
     if state.read_only:
         # An earlier command did not live to prove it: this one does, and undoes it where it cannot.
         throw.tell(f"on already since {_clock(state.since)}, but not proved: proving it now")
-        throw.event, throw.flipped = state.event or 0, True
+        throw.event, throw.flipped = state.event or _found(throw, order), True
         throw.fence = "login" if state.nologin else "settings"
         throw.switched_at = catalog.server_time(throw.connection)
         return
     throw.flipped, throw.fence = True, order.fence
     throw.event, throw.switched_at = flip_on(throw.connection, throw.target, order, throw.roles)
     throw.tell(f"new sessions of {_names(throw.roles)} begin read-only")
+
+
+def _found(throw: Throw, order: Order) -> int:
+    """Write the event that a switch which is on has lost, so that the receipt has its place."""
+    details = {"fence": "settings", "nologin": ()}
+    return write_event(
+        throw.connection,
+        throw.target,
+        "on",
+        order.operator,
+        roles=throw.roles,
+        reason=order.reason,
+        eta=order.eta,
+        details=details,
+    )
 
 
 def _prove(throw: Throw, order: Order) -> Receipt:
@@ -334,7 +349,9 @@ def _throws(databases: Databases, admin: Mapping[str, Any] | None, tell: Tell) -
         throws: list[Throw] = []
         for alias in aliases(databases):
             target, say = target_for(alias, admin=admin), _timed(tell, alias, began)
-            neighbours = [throw.target for throw in throws if target.server and throw.target.server == target.server]
+            neighbours = [
+                throw.target for throw in throws if target.server and throw.target.server == target.server
+            ]
             if same := [each.alias for each in neighbours if each.writer == target.writer]:
                 say(f"the same role of the same database as '{same[0]}'")
                 continue

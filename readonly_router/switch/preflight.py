@@ -40,11 +40,16 @@ def state_of(connection: Connection, target: Target) -> State:
         reason=known["reason"] if known else "",
         eta=known["eta"] if known else None,
         by=known["by"] if known else "",
-        proved=bool(known and known["receipt"]),
+        proved=known is not None and _is_of_this_server(connection, known["receipt"]),
         event=known["id"] if known else None,
         gone=bool(on) and not read_only,
         warnings=tuple(_warnings(target, facts, on=bool(on), read_only=read_only, uncovered=uncovered)),
     )
+
+
+def _is_of_this_server(connection: Connection, receipt: dict[str, Any] | None) -> bool:
+    """Tell whether a receipt is there and not another server's: pg_upgrade and replication bring events along."""
+    return receipt is not None and receipt["horizon"]["system_identifier"] == catalog.system_identifier(connection)
 
 
 def _nologin(connection: Connection, event: dict[str, Any]) -> tuple[str, ...]:
@@ -64,13 +69,13 @@ def _warnings(
         )
     elif target.begins_read_only and not read_only:
         yield (
-            f"sessions of '{target.writer}' begin read-only, and not by the switch: see {SETTING} of the role, the "
-            "database and the server"
+            f"sessions of '{target.writer}' begin read-only, and not by the switch: see {SETTING} of the role, "
+            "the database and the server"
         )
     if on and not read_only:
         yield (
             "the last event is an on, but the setting is gone: somebody reset it, or this database is a copy of "
-            "one in a window; run off to note it"
+            "one in a window; run on to switch it too, or off to note that it is open"
         )
     for name in uncovered:
         yield f"login '{name}' may write and is not covered by the switch; name it with --writer"

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from django.db import connections
+from psycopg import sql
 
 from .. import conf
 from ..errors import ProvisioningError, SwitchError
@@ -54,7 +55,11 @@ def _identity(alias: str, site: Mapping[str, Any]) -> tuple[str, str, tuple[int,
     """Return who and where the writer's login is in truth, and how it begins; nothing when it is fenced off."""
     try:
         with logins.connect(f"the writer '{alias}'", site) as connection:
-            login, database, begins_read_only = connection.execute(_IDENTITY, [SETTING]).fetchone() or ("", "", False)
+            login, database, begins_read_only = connection.execute(_IDENTITY, [SETTING]).fetchone() or (
+                "",
+                "",
+                False,
+            )
             return login, database, logins.server_identity(connection), begins_read_only
     except ProvisioningError:
         return "", "", None, False
@@ -81,6 +86,9 @@ def session(target: Target) -> Iterator[Connection]:
                 raise SwitchError(
                     "--admin-url leads to another server than the writer's login; name the same server."
                 )
+            # A site's login often has these; they are not meant for its operator.
+            for timeout in ("statement_timeout", "idle_session_timeout"):
+                connection.execute(sql.SQL("SET {} = 0").format(sql.Identifier(timeout)))
             yield connection
     except ProvisioningError as error:
         fenced = "; where the switch fenced it (--fence login), name another login with --admin-url"

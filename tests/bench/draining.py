@@ -117,6 +117,7 @@ def _open_table(operator: Worker, worker: Worker, size: Size) -> str:
     for number in range(size.rounds):
         _tell(f"a transaction of {size.open:g} s, round {number + 1} of {size.rounds}")
         for afterwards, seconds in late.items():
+            worker.ask("ready", key=1)
             worker.send("hold", key=1, seconds=size.open, afterwards=afterwards)
             worker.receive()
             times = operator.ask("on", grace=size.grace)

@@ -1,4 +1,4 @@
-"""The example site as a fleet runs it: sessions that stay open, and a middleware that keeps a request's mode."""
+"""The example site as a fleet runs it: its sessions stay open, and a refused write is a page of its own."""
 
 import copy
 
@@ -10,9 +10,4 @@ DATABASES = copy.deepcopy(EXAMPLE_DATABASES)
 for _database in DATABASES.values():
     _database["CONN_MAX_AGE"] = 60
 
-_PINS = "readonly_router.middleware.ReadOnlyMiddleware"
-MIDDLEWARE = [
-    _PINS,
-    "tests.demo.unavailable.Unavailable",
-    *(name for name in EXAMPLE_MIDDLEWARE if name != _PINS),
-]
+MIDDLEWARE = [*EXAMPLE_MIDDLEWARE, "tests.demo.unavailable.Unavailable"]

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from django.db import connections
+from django.db import connections, transaction
+from django.db.backends.signals import connection_created
 
 from readonly_router import following, is_read_only
 from tests import database
@@ -162,6 +163,47 @@ def test_a_direct_twin_listens_beside_a_writer_behind_the_pooler(shop: Scratch, 
     assert watch.pushed
 
 
+# -- while another thread meets the switch
+
+
+@contextmanager
+def another_thread_asks(pair: Scratch, alias: str) -> Iterator[None]:
+    """Have the switch asked for on another connection when one of an alias was just opened, as a thread may do."""
+
+    def ask(*, connection: Any, **_: Any) -> None:
+        if connection.alias == alias:
+            with pair.login(pair.twin) as other:
+                following.ask(pair.alias, other)
+
+    connection_created.connect(ask)
+    try:
+        yield
+    finally:
+        connection_created.disconnect(ask)
+
+
+def test_a_block_that_begins_as_another_thread_meets_on_reads(shop: Scratch) -> None:
+    wait_until_followed(shop, on=False)
+    throw_on(shop)
+    connections.close_all()
+    following._begun[shop.alias] = time.monotonic()  # this thread has no question to ask
+    with another_thread_asks(shop, shop.alias), transaction.atomic(using=shop.alias):
+        answer = read(shop)
+    assert (answer, is_read_only(shop.alias)) == (True, True)
+
+
+def test_a_block_that_begins_as_another_thread_meets_off_ends_where_it_began(shop: Scratch) -> None:
+    throw_on(shop)
+    wait_until_followed(shop, on=True)
+    connections.close_all()
+    throw_off(shop)
+    following._begun[shop.alias] = time.monotonic()  # as above
+    with another_thread_asks(shop, shop.twin_alias), transaction.atomic(using=shop.alias):
+        answer = read(shop)
+    blocks = [wrapper.in_atomic_block for wrapper in connections.all(initialized_only=True)]
+    assert (answer, is_read_only(shop.alias), any(blocks)) == (True, False, False)
+
+
 # -- while the site is at work
 
 
@@ -169,7 +211,7 @@ def test_a_direct_twin_listens_beside_a_writer_behind_the_pooler(shop: Scratch, 
 def test_no_read_fails_and_no_write_lands_late(shop: Scratch, persistent: bool) -> None:
     with clients(shop, persistent=persistent) as met:
         wait_for(lambda: len(met.acknowledged) > 0)
-        throw_on(shop, grace=2)
+        throw_on(shop, grace=1.5)
         proved = names(shop)
         refused = met.refusals
         wait_for(lambda: met.refusals > refused and is_read_only(shop.alias))

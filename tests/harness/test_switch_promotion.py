@@ -96,7 +96,7 @@ def test_verify_on_the_new_primary_notes_the_timeline(story: Story) -> None:
 
 @pytest.mark.xfail(
     strict=True,
-    reason="a sequence in use comes back up to 32 values ahead, as after a crash (PostgreSQL logs them in advance),"
+    reason="a sequence in use comes back up to 32 values ahead, as after a crash: PostgreSQL logs them in advance,"
     " and verify takes that for a write",
 )
 def test_verify_on_the_new_primary_is_clean(story: Story) -> None:

@@ -194,11 +194,10 @@ def test_the_process_writes_again(shop: Scratch) -> None:
 # -- while the site is at work
 
 
-@pytest.mark.parametrize("persistent", [True, False], ids=["kept connections", "connection per request"])
-def test_no_read_fails_and_no_write_lands_late(shop: Scratch, persistent: bool) -> None:
-    with clients(shop, persistent=persistent) as met:
+def test_no_read_fails_and_no_write_lands_late(shop: Scratch) -> None:
+    with clients(shop, persistent=True) as met:
         wait_for(lambda: len(met.acknowledged) > 0)
-        throw_on(shop, grace=2)
+        throw_on(shop, grace=1.5)
         proved = names(shop)
         refused = met.refusals
         wait_for(lambda: met.refusals > refused and is_read_only(shop.alias))

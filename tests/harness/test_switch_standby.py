@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from django.db import connections
 
 from readonly_router import ReadOnlyError, following, get_status, is_read_only
+from readonly_router.switch.mark import MARK, SETTING
 from tests import database
 from tests.database import Scratch
 from tests.harness.clients import clients
@@ -25,6 +28,10 @@ from tests.harness.switches import (
     write,
 )
 from tests.switch.switching import read_only, spelt
+
+ROUNDS = 100
+SET = f'ALTER ROLE "{{writer}}" IN DATABASE "{{name}}" SET {SETTING} = \'{MARK}\''
+RESET = f'ALTER ROLE "{{writer}}" IN DATABASE "{{name}}" RESET {SETTING}'
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +130,40 @@ def test_it_stays_read_only_when_the_standby_has_replayed_on(shop: Scratch, serv
             wait_until_followed(shop, on=True)
         servers_of_major.catch_up()
         assert (asked(shop), told) == (True, [True])
+
+
+def test_a_standby_that_replays_on_while_it_answers_is_not_believed(shop: Scratch) -> None:
+    """What it says is of a moment before the place in the WAL that it tells."""
+    with changes(shop) as told, shop.login(shop.writer) as writer, asked_all_the_time(shop) as answers:
+        for _ in range(ROUNDS):
+            writer.execute(SET.format(writer=shop.writer, name=shop.name).encode())
+            following.ask(shop.alias, writer)
+            wait_for(lambda: answers[-1:] == [True], pause=0.001)
+            writer.execute(RESET.format(writer=shop.writer, name=shop.name).encode())
+            wait_for(lambda: not is_read_only(shop.alias), pause=0.001)
+    assert told == [True, False] * ROUNDS
+
+
+@contextmanager
+def asked_all_the_time(pair: Scratch) -> Iterator[list[bool]]:
+    """Ask the twin's server for the switch in a thread, and collect what it says."""
+    over, answers = threading.Event(), list[bool]()
+
+    def ask() -> None:
+        connections[pair.twin_alias].ensure_connection()
+        try:
+            while not over.is_set():
+                answers.append(following.ask(pair.alias, connections[pair.twin_alias].connection).read_only)
+        finally:
+            connections.close_all()
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        yield answers
+    finally:
+        over.set()
+        thread.join()
 
 
 def test_off_is_followed_once_the_standby_has_replayed_it(shop: Scratch, servers_of_major: Servers) -> None:

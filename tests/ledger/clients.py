@@ -90,7 +90,7 @@ def set_up_site() -> None:
     django.setup()
 
 
-def serve(client: Client, work: Callable[[], Any]) -> None:
+def serve(client: Client, work: Callable[[], Any], *, method: str) -> None:
     """Do the work of a request as Django's handler does: signals around it, and at times the mode pinned.
 
     A persistent client is at times no request at all but a loop that runs for hours.
@@ -102,12 +102,12 @@ def serve(client: Client, work: Callable[[], Any]) -> None:
         return
     request_started.send(sender=Client)
     try:
-        _pinned(work) if client.random.random() < 0.5 else work()
+        _pinned(work, method=method) if client.random.random() < 0.5 else work()
     finally:
         request_finished.send(sender=Client)
 
 
-def _pinned(work: Callable[[], Any]) -> None:
+def _pinned(work: Callable[[], Any], *, method: str) -> None:
     from django.http import HttpRequest, HttpResponse
 
     from readonly_router.middleware import ReadOnlyMiddleware
@@ -116,4 +116,6 @@ def _pinned(work: Callable[[], Any]) -> None:
         work()
         return HttpResponse()
 
-    ReadOnlyMiddleware(respond)(HttpRequest())
+    request = HttpRequest()
+    request.method = method
+    ReadOnlyMiddleware(respond)(request)

@@ -37,7 +37,7 @@ class Reader:
             self.counted, self.answers = time.monotonic(), 0
 
     def _request(self) -> None:
-        serve(self.client, self.client.random.choice(self.styles))
+        serve(self.client, self.client.random.choice(self.styles), method="GET")
 
     def _answered(self, *, right: bool, what: str) -> None:
         if not right:

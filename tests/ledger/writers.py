@@ -35,7 +35,9 @@ class Writer:
         """Serve one request that writes."""
         style = self.client.random.choice(self.styles)
         self.refused = False
-        self.client.attempt("request failed", lambda: serve(self.client, style), expected=is_unexpected)
+        self.client.attempt(
+            "request failed", lambda: serve(self.client, style, method="POST"), expected=is_unexpected
+        )
 
     def _by_model(self) -> None:
         self._commit(self._insert, parts=1)

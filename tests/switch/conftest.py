@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from readonly_router import following
 from tests import database
@@ -56,6 +57,11 @@ def own_pair(own_server: str, django_db_blocker: Any) -> Iterator[Scratch]:
     with django_db_blocker.unblock(), database.scratch(own_server) as made:
         prepare(made)
         yield made
+        with made.superuser() as superuser:
+            # A test that failed may have left one, which keeps its database from being dropped.
+            here = "SELECT gid FROM pg_prepared_xacts WHERE database = current_database()"
+            for (gid,) in superuser.execute(here).fetchall():
+                superuser.execute(sql.SQL("ROLLBACK PREPARED {}").format(sql.Literal(gid)))
     following.forget()
 
 

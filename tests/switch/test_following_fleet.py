@@ -41,7 +41,7 @@ KINDS = {
     "greenlets": command("--threads=3", launcher=("-m", "gevent.monkey")),
 }
 THROWS = 2
-PAUSE_SECONDS = 0.02
+PAUSE_SECONDS = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)

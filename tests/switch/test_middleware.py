@@ -27,6 +27,7 @@ from tests.switch.follower import (
 )
 
 View = Callable[[], Any]
+Respond = Callable[..., Any]
 
 
 @pytest.fixture(autouse=True)
@@ -35,22 +36,28 @@ def follower(shop: None) -> Iterator[None]:
         yield
 
 
-def synchronous(view: View) -> Any:
+def requested(method: str) -> HttpRequest:
+    request = HttpRequest()
+    request.method = method
+    return request
+
+
+def synchronous(view: View, method: str = "GET") -> Any:
     """Answer a request with what a view returns, behind the middleware."""
-    return ReadOnlyMiddleware(lambda _request: view())(HttpRequest())
+    return ReadOnlyMiddleware(lambda _request: view())(requested(method))
 
 
-def asynchronous(view: View) -> Any:
+def asynchronous(view: View, method: str = "GET") -> Any:
     async def get_response(_request: HttpRequest) -> HttpResponse:
         answer: HttpResponse = await sync_to_async(view)()
         return answer
 
     # What is asynchronous outside is done in this thread: with its connections.
-    return async_to_sync(ReadOnlyMiddleware(get_response))(HttpRequest())
+    return async_to_sync(ReadOnlyMiddleware(get_response))(requested(method))
 
 
 @pytest.fixture(params=[synchronous, asynchronous])
-def respond(request: pytest.FixtureRequest) -> Callable[[View], Any]:
+def respond(request: pytest.FixtureRequest) -> Respond:
     """A function that answers a request with what a view returns."""
     return request.param
 
@@ -70,7 +77,7 @@ def met_by_another_thread(switch: Callable[[], Any], *, read_only: bool) -> None
 # -- what a request began with, it ends with
 
 
-def test_a_request_writes_on_when_another_thread_met_on(respond: Callable[[View], Any]) -> None:
+def test_a_request_writes_on_when_another_thread_met_on(respond: Respond) -> None:
     def view() -> tuple[bool, str]:
         Tag.objects.create(name="before on")
         met_by_another_thread(flipped, read_only=True)
@@ -80,7 +87,7 @@ def test_a_request_writes_on_when_another_thread_met_on(respond: Callable[[View]
     assert (respond(view), is_read_only()) == ((False, "default"), True)
 
 
-def test_a_request_in_blocks_writes_on_when_another_thread_met_on(respond: Callable[[View], Any]) -> None:
+def test_a_request_in_blocks_writes_on_when_another_thread_met_on(respond: Respond) -> None:
     def view() -> int:
         for name in ("before on", "after on"):
             with transaction.atomic():
@@ -91,7 +98,7 @@ def test_a_request_in_blocks_writes_on_when_another_thread_met_on(respond: Calla
     assert respond(view) == 2
 
 
-def test_a_request_stays_read_only_when_another_thread_met_off(respond: Callable[[View], Any]) -> None:
+def test_a_request_stays_read_only_when_another_thread_met_off(respond: Respond) -> None:
     def view() -> tuple[bool, str, str]:
         met_by_another_thread(off, read_only=False)
         with pytest.raises(ReadOnlyError):
@@ -102,7 +109,7 @@ def test_a_request_stays_read_only_when_another_thread_met_off(respond: Callable
     assert (respond(view), is_read_only()) == ((True, "switch", "readonly"), False)
 
 
-def test_a_request_whose_session_ended_goes_on_read_only(respond: Callable[[View], Any]) -> None:
+def test_a_request_whose_session_ended_goes_on_read_only(respond: Respond) -> None:
     def view() -> tuple[str, bool]:
         Tag.objects.create(name="before on")
         on_at_once()
@@ -114,7 +121,7 @@ def test_a_request_whose_session_ended_goes_on_read_only(respond: Callable[[View
     assert respond(view) == ("readonly", True)
 
 
-def test_a_request_that_connects_only_after_on_is_read_only(respond: Callable[[View], Any]) -> None:
+def test_a_request_that_connects_only_after_on_is_read_only(respond: Respond) -> None:
     def view() -> tuple[str, str]:
         on_at_once()
         return served_by(), get_status().source
@@ -122,7 +129,7 @@ def test_a_request_that_connects_only_after_on_is_read_only(respond: Callable[[V
     assert respond(view) == ("readonly", "switch")
 
 
-def test_a_request_may_write_through_the_switch(respond: Callable[[View], Any]) -> None:
+def test_a_request_may_write_through_the_switch(respond: Respond) -> None:
     def view() -> bool:
         with writable():
             Tag.objects.create(name="through")
@@ -133,22 +140,28 @@ def test_a_request_may_write_through_the_switch(respond: Callable[[View], Any]) 
 
 
 @pytest.mark.parametrize("scope", [read_only, writable])
-def test_a_scope_around_a_request_is_stronger(respond: Callable[[View], Any], scope: Any) -> None:
+def test_a_scope_around_a_request_is_stronger(respond: Respond, scope: Any) -> None:
     met_on()
     with scope():
         assert respond(is_read_only) is (scope is read_only)
 
 
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+def test_a_request_that_is_to_write_knows_at_its_start_without_any_session(respond: Respond, method: str) -> None:
+    on_at_once()
+    assert respond(mode.is_read_only, method) is True
+
+
 # -- and no longer
 
 
-def test_after_a_request_the_context_follows_again(respond: Callable[[View], Any]) -> None:
+def test_after_a_request_the_context_follows_again(respond: Respond) -> None:
     respond(served_by)
     on_at_once()
     assert (served_by(), is_read_only()) == ("readonly", True)
 
 
-def test_after_a_request_that_failed_the_context_follows_again(respond: Callable[[View], Any]) -> None:
+def test_after_a_request_that_failed_the_context_follows_again(respond: Respond) -> None:
     def view() -> None:
         met_by_another_thread(flipped, read_only=True)
         raise ZeroDivisionError
@@ -158,15 +171,13 @@ def test_after_a_request_that_failed_the_context_follows_again(respond: Callable
     assert is_read_only()
 
 
-def test_a_request_looks_for_on_at_its_start(
-    respond: Callable[[View], Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_request_looks_for_on_at_its_start(respond: Respond, monkeypatch: pytest.MonkeyPatch) -> None:
     listen(monkeypatch)
     flipped()
     wait_for(lambda: respond(mode.is_read_only))
 
 
-def test_a_request_looks_for_off_at_its_start(respond: Callable[[View], Any]) -> None:
+def test_a_request_looks_for_off_at_its_start(respond: Respond) -> None:
     met_on()
     off()
     wait_for(lambda: not respond(mode.is_read_only))
@@ -175,14 +186,13 @@ def test_a_request_looks_for_off_at_its_start(respond: Callable[[View], Any]) ->
 # -- and costs
 
 
-def test_a_request_in_normal_mode_sends_nothing(
-    respond: Callable[[View], Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_request_in_normal_mode_sends_nothing(respond: Respond, monkeypatch: pytest.MonkeyPatch) -> None:
     with sent_on(listen(monkeypatch)) as sent:
         assert respond(get_status).read_only is False
     assert sent == []
 
 
-def test_a_request_that_uses_no_database_opens_no_session(respond: Callable[[View], Any]) -> None:
-    respond(get_status)
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
+def test_a_request_that_reads_nothing_opens_no_session(respond: Respond, method: str) -> None:
+    respond(get_status, method)
     assert [connections.own(alias) and connections.own(alias).connection for alias in connections] == [None, None]
