@@ -46,6 +46,20 @@ class PairedConnectionHandler(ConnectionHandler):
         _thread.looked.pop(alias, None)
         return self[alias]
 
+    def told_by_twin(self, alias: str) -> bool:
+        """Ask as the twin where the writer cannot log in; tell whether the switch (`--fence login`) is on."""
+        twin = self.real(conf.twins()[alias])
+        if twin.in_atomic_block:
+            return mode.is_read_only(alias)
+        opened = twin.connection is None
+        with suppress(DatabaseError, ReadOnlyRouterError), twin.wrap_database_errors:
+            twin.ensure_connection()
+            if following.can_tell(twin.connection):
+                following.ask(alias, twin.connection)
+        if opened and not mode.is_read_only(alias):
+            twin.close()
+        return mode.is_read_only(alias)
+
     def real(self, alias: str) -> BaseDatabaseWrapper:
         """Return the alias's own connection whatever the mode."""
         return super().__getitem__(alias)
@@ -195,9 +209,12 @@ def _leave(left: BaseDatabaseWrapper | None, alias: str, serving: str) -> None:
 
 def _connect(wrapper: BaseDatabaseWrapper) -> None:
     # What keeps it from connecting is raised by the query that follows, where it is expected.
-    if not _in_event_loop():
-        with suppress(DatabaseError, ReadOnlyRouterError):
-            wrapper.ensure_connection()
+    if _in_event_loop():
+        return
+    with suppress(DatabaseError, ReadOnlyRouterError):
+        wrapper.ensure_connection()
+    if wrapper.connection is None and wrapper.alias in conf.twins() and mode.follows():
+        cast(PairedConnectionHandler, connections).told_by_twin(wrapper.alias)
 
 
 def _in_event_loop() -> bool:

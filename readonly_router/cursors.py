@@ -7,10 +7,11 @@ from contextlib import contextmanager, suppress
 from functools import lru_cache
 from typing import Any, cast
 
-from django.db import Error, OperationalError
+from django.db import Error, InternalError, OperationalError
 from django.db.backends.utils import CursorWrapper
 
 from .errors import ReadOnlyError
+from .refusals import ENDED, sqlstate_of
 
 
 class _Translating:
@@ -33,7 +34,7 @@ class _Translating:
         unsent = self.db.has_sent_nothing()
         try:
             return run(*args, **kwargs)
-        except OperationalError as error:
+        except (OperationalError, InternalError) as error:
             served = self.db.served_after(error, self.cursor.connection, unsent=unsent)
             if served is None:
                 raise
@@ -50,6 +51,14 @@ class _Translating:
                 alias=refused.alias,
                 sqlstate=refused.sqlstate,
             ) from ended
+
+    def close(self) -> None:
+        """Close the cursor; one of the server's is closed already where its session ended."""
+        try:
+            self.cursor.close()
+        except self.db.Database.Error as error:
+            if not self.cursor.connection.closed and sqlstate_of(error) not in ENDED:
+                raise
 
     @contextmanager
     def copy(self, *args: Any, **kwargs: Any) -> Iterator[Any]:

@@ -10,7 +10,7 @@ from weakref import WeakSet
 
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.base.base import NO_DB_ALIAS, BaseDatabaseWrapper
-from django.db.utils import DatabaseErrorWrapper, Error, OperationalError
+from django.db.utils import DatabaseErrorWrapper, Error, InternalError, OperationalError
 
 from . import conf, following, mode
 from .conf import ProcessMode
@@ -94,7 +94,9 @@ class PairMember(_Wrapper):
 
         A block that had sent nothing goes on, on a new session of the same login.
         """
-        ended = session.closed or sqlstate_of(error.__cause__) in ENDED
+        # A pooler's words and PostgreSQL's last ones are two answers to BEGIN, of which psycopg shows neither.
+        garbled = unsent and isinstance(error, InternalError) and not sqlstate_of(error.__cause__)
+        ended = session.closed or garbled or sqlstate_of(error.__cause__) in ENDED
         if not ended or not mode.follows():
             return None
         if self.in_atomic_block:
@@ -239,11 +241,20 @@ class Writer(PairMember):
         # As it connects Django asks that very session for its version, whatever a look at a pool's told meanwhile.
         if mode.follows() and not self.connecting:
             if not mode.is_read_only(self.alias):
-                # It may be connected only now, and find the switch on.
-                self.ensure_connection()
+                self._ensure_told()
             if mode.is_read_only(self.alias) and not self.holds_alias():
                 return connections[self.alias]._cursor(name)  # type: ignore[attr-defined]
         return super()._cursor(name)  # type: ignore[misc]
+
+    def _ensure_told(self) -> None:
+        """Connect, for it may be only now that it finds the switch on; or else let the twin tell."""
+        try:
+            self.ensure_connection()
+        except OperationalError:
+            asked = self.alias in conf.twins() and not self.in_atomic_block
+            # A method of our handler, which the stubs of django.db.connections cannot know.
+            if not asked or not connections.told_by_twin(self.alias):  # type: ignore[attr-defined]
+                raise
 
     def create_cursor(self, name: str | None = None) -> Any:
         if mode.is_read_only(self.alias):

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import psycopg
 from django.db import connections
 from psycopg import sql
 
@@ -18,6 +19,10 @@ from .mark import SETTING
 from .spec import Target
 
 APPLICATION = "read_only"
+# A role or a server may commit without waiting for the disk; a crash would then take back what a receipt says.
+# https://www.postgresql.org/docs/current/wal-async-commit.html
+_DURABLE = """SELECT set_config('synchronous_commit', 'on', false)
+    WHERE current_setting('synchronous_commit') = 'off'"""
 
 
 def target_for(alias: str, *, admin: Mapping[str, Any] | None = None) -> Target:
@@ -61,7 +66,8 @@ def _identity(alias: str, site: Mapping[str, Any]) -> tuple[str, str, tuple[int,
                 False,
             )
             return login, database, logins.server_identity(connection), begins_read_only
-    except ProvisioningError:
+    except (ProvisioningError, psycopg.Error):
+        # A pooler lets in whom the server does not, and says so at the first query.
         return "", "", None, False
 
 
@@ -89,6 +95,7 @@ def session(target: Target) -> Iterator[Connection]:
             # A site's login often has these; they are not meant for its operator.
             for timeout in ("statement_timeout", "idle_session_timeout"):
                 connection.execute(sql.SQL("SET {} = 0").format(sql.Identifier(timeout)))
+            connection.execute(_DURABLE)
             yield connection
     except ProvisioningError as error:
         fenced = "; where the switch fenced it (--fence login), name another login with --admin-url"
@@ -104,14 +111,14 @@ def reading_session(target: Target, *, direct: bool = False) -> Iterator[Connect
     refuses one: a transaction sees the server's counters as they were at its start.
     """
     try:
-        connection = logins.connect("the operator", target.way)
+        connection, pooled = _answering("the operator", target.way)
     except ProvisioningError as first:
         try:
-            connection = logins.connect(f"the twin '{target.twin_alias}'", target.twin)
+            connection, pooled = _answering(f"the twin '{target.twin_alias}'", target.twin)
         except ProvisioningError:
             raise SwitchError(str(first)) from None
     with connection:
-        if logins.through_pooler(connection):
+        if pooled:
             if direct:
                 raise SwitchError(
                     "A pooler stands between this command and PostgreSQL; name a direct connection with "
@@ -123,6 +130,16 @@ def reading_session(target: Target, *, direct: bool = False) -> Iterator[Connect
             return
         connection.execute("SET search_path = ''")
         yield connection
+
+
+def _answering(who: str, way: Mapping[str, Any]) -> tuple[Connection, bool]:
+    """Return a connection, and whether it is through a pooler; raise ProvisioningError where nobody answers."""
+    connection = logins.connect(who, way)
+    try:
+        return connection, logins.through_pooler(connection)
+    except psycopg.Error as error:
+        connection.close()
+        raise ProvisioningError(f"Cannot log in as {who}: {logins.first_line(error)}") from None
 
 
 def connect(who: str, way: Mapping[str, Any]) -> Connection:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import operator
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 from wsgiref.util import setup_testing_defaults
 
@@ -28,6 +30,7 @@ def main() -> None:
         {
             "settle": lambda key: _settle(request, key),
             "request": lambda key, count, pause: timed(lambda: request(key), count, pause=pause),
+            "parts": _parts,
             "count": lambda seconds, threads: _count(request, seconds=seconds, threads=threads),
         }
     )
@@ -39,14 +42,18 @@ def _server() -> Serve:
     handler = WSGIHandler()
 
     def request(key: int) -> None:
-        environ: dict[str, Any] = {"PATH_INFO": f"/{key}/"}
-        setup_testing_defaults(environ)
-        response = handler(environ, lambda *_: None)
+        response = handler(_environ(key), lambda *_: None)
         assert response.status_code == 200
         # As a server does: this ends the request, and with it a connection that is too old.
         response.close()
 
     return request
+
+
+def _environ(key: int) -> dict[str, Any]:
+    environ: dict[str, Any] = {"PATH_INFO": f"/{key}/"}
+    setup_testing_defaults(environ)
+    return environ
 
 
 def _settle(request: Serve, key: int) -> bool:
@@ -66,6 +73,32 @@ def _settle(request: Serve, key: int) -> bool:
         time.sleep(0.05)
         request(key)
     return True
+
+
+def _parts(count: int, pause: float) -> dict[str, float]:
+    """Return the microseconds of the middleware around nothing when it looks, and of a connection's look-up."""
+    from django.core.handlers.wsgi import WSGIRequest
+    from django.db import connections
+    from django.utils.connection import BaseConnectionHandler
+
+    from readonly_router.middleware import ReadOnlyMiddleware
+
+    def nothing(_: Any) -> Any:
+        return None
+
+    request = WSGIRequest(_environ(1))
+    pairs: dict[str, tuple[Callable[[], Any], Callable[[], Any], float]] = {
+        "middleware": (partial(ReadOnlyMiddleware(nothing), request), partial(nothing, request), pause),
+        "look-up": (
+            partial(operator.getitem, connections, "default"),
+            partial(BaseConnectionHandler.__getitem__, connections, "default"),
+            0.0,
+        ),
+    }
+    return {
+        name: timed(act, count, pause=pause)["wall"] - timed(without, count, pause=pause)["wall"]
+        for name, (act, without, pause) in pairs.items()
+    }
 
 
 def _count(request: Serve, *, seconds: float, threads: int) -> dict[str, Any]:

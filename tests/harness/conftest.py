@@ -17,6 +17,7 @@ STANDBY_VARIABLE = "TEST_STANDBY_URL"
 collect_ignore = [
     *([] if has_pooler() else ["test_pgbouncer.py", "test_pgbouncer_provisioning.py"]),
     *([] if has_pooler() else ["test_switch_pgbouncer.py", "test_switch_pgbouncer_following.py"]),
+    *([] if has_pooler() else ["test_switch_pgbouncer_login_fence.py"]),
     *([] if program() else ["test_forced_user.py", "test_pooler.py", "test_switch_session_pooling.py"]),
 ]
 

@@ -9,12 +9,12 @@ from typing import Any
 from django.db import connections
 
 from readonly_router import Receipt, is_read_only, read_only_changed, switch_off, switch_on
+from readonly_router.models import Event
 from readonly_router.switch import reports
 from tests.database import Scratch
 from tests.example.shop.models import Tag
 from tests.harness.pairs import lead, wait_for
-from tests.roles.provisioning import admin
-from tests.switch.switching import prepare
+from tests.roles.provisioning import admin, provisioned
 
 # A process follows within a second; what is more is for a busy machine.
 FOLLOW_SECONDS = 5
@@ -23,9 +23,10 @@ FOLLOW_SECONDS = 5
 def make_switchable(pair: Scratch) -> None:
     """Make what the switch needs and a table to write to; the pair's aliases lead to its server still."""
     with connections[pair.alias].schema_editor() as editor:
-        editor.create_model(Tag)
+        for model in (Event, Tag):
+            editor.create_model(model)
     Tag.objects.using(pair.alias).create(name="kept")
-    prepare(pair)
+    provisioned(pair)
 
 
 def throw_on(pair: Scratch, user: str = "", **options: Any) -> Receipt:

@@ -98,6 +98,7 @@ class Ledger:
         kill_after = throw.fault.after if throw.fault and throw.fault.kind == "kill on" else None
         with self._faults.during(ON, throw.fault):
             answer = self._on(throw, by_command=throw.on_by_command, kill_after=kill_after)
+        self._noted(answer, throw)
         if kill_after is not None:
             self.result.faults["kill on"] += answer.killed
         if answer.receipt is None and throw.completes == OFF:
@@ -105,6 +106,7 @@ class Ledger:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while answer.receipt is None and time.monotonic() < deadline:
             answer = self._on(throw, by_command=False)
+            self._noted(answer, throw)
         if answer.receipt is None:
             self._imbalance(balance.UNPROVED, answer.said)
         return answer.receipt
@@ -113,12 +115,15 @@ class Ledger:
         self._step(f"on began, grace {throw.timing.grace} s")
         answer = self._operator.on(throw.timing, by_command=by_command, kill_after=kill_after)
         self._step(f"on ended with {answer.status}")
+        return answer
+
+    def _noted(self, answer: Answer, throw: Throw) -> None:
+        """Note what became of an `on`, once nothing goes wrong beside it any more."""
         self.result.undone += answer.status == HELD_OUT
         self.result.killed += answer.killed
         if answer.receipt is None and not answer.killed:
             self._note(f"on, exit status {answer.status}: {answer.said}")
         self._check_status(answer, throw)
-        return answer
 
     def _switched_off(self, throw: Throw, *, kill: bool = True) -> None:
         kill_after = throw.fault.after if kill and throw.fault and throw.fault.kind == "kill off" else None

@@ -11,18 +11,41 @@ import pytest
 from psycopg import sql
 
 from readonly_router import following
+from readonly_router.switch import catalog
 from tests import database
 from tests.database import Scratch
 from tests.embedded import embedded_server, wheel_binaries
 from tests.harness.servers import Servers
 from tests.ledger import servers
 from tests.ledger.servers import Server
-from tests.switch.switching import prepare, value
+from tests.switch.stage import played, prepare, stage
+from tests.switch.switching import value
 
 
 @pytest.fixture
-def pair(scratch: Scratch, django_db_blocker: Any) -> Iterator[Scratch]:
-    """A pair that is ready to be switched: migrated, with its twin and a table."""
+def unsettled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spare the half second in which PostgreSQL 14 counts rows, for tests that do not compare them later."""
+    monkeypatch.setattr(catalog, "_settled_counters", catalog._counters)
+
+
+@pytest.fixture(scope="session")
+def first_stage(server: str) -> Iterator[Scratch]:
+    """A database for the pair of one test after the other."""
+    with stage(server) as made:
+        yield made
+
+
+@pytest.fixture
+def pair(first_stage: Scratch, django_db_blocker: Any) -> Iterator[Scratch]:
+    """A pair that is ready to be switched: with its audit events, its twin and a table."""
+    with django_db_blocker.unblock(), played(first_stage):
+        yield first_stage
+    following.forget()
+
+
+@pytest.fixture
+def fresh_pair(scratch: Scratch, django_db_blocker: Any) -> Iterator[Scratch]:
+    """The same in a database of its own, for what a test asks of its roles and names."""
     with django_db_blocker.unblock():
         prepare(scratch)
         yield scratch

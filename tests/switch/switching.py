@@ -15,10 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import psycopg
-from django.core.management import call_command
-from django.db import connections
 from django.test import override_settings
-from psycopg import sql
 
 from readonly_router.management.commands.read_only import Command
 from readonly_router.switch import reports
@@ -29,20 +26,6 @@ from tests.harness.pairs import wait_for
 from tests.site import MANAGE, SECONDS
 
 SETTING = "default_transaction_read_only"
-READY = "CREATE TABLE note (id serial PRIMARY KEY, text text)"
-
-
-def prepare(scratch: Scratch) -> None:
-    """Migrate the audit events, make a table to write to, and the twin as create_readonly_role would."""
-    call_command("migrate", "readonly_router", database=scratch.alias, verbosity=0)
-    connections[scratch.alias].close()
-    scratch.run(READY)
-    twin = sql.Identifier(scratch.twin)
-    with scratch.superuser() as superuser:
-        superuser.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(twin, sql.Literal(scratch.password)))
-        superuser.execute(sql.SQL("ALTER ROLE {} SET default_transaction_read_only = on").format(twin))
-        for kind in ("TABLES", "SEQUENCES"):
-            superuser.execute(sql.SQL(f"GRANT SELECT ON ALL {kind} IN SCHEMA public TO {{}}").format(twin))
 
 
 # -- the command

@@ -32,7 +32,8 @@ ODD = {
 
 
 @pytest.mark.parametrize("scratch", [ODD], indirect=True)
-def test_names_may_hold_anything(pair: Scratch) -> None:
+def test_names_may_hold_anything(fresh_pair: Scratch) -> None:
+    pair = fresh_pair
     pair.run('CREATE SEQUENCE "a %s ""sequence"" {0}"', 'CREATE TABLE "a %s ""table"" {0}" (id int)')
     receipt = switched(pair, "--reason", "100% {0} 'why' \"%s\"", "--by", "ann%s")
     assert (receipt.roles, receipt.horizon.database) == ((pair.writer,), pair.name)
@@ -43,7 +44,8 @@ def test_names_may_hold_anything(pair: Scratch) -> None:
 
 
 @pytest.mark.parametrize("scratch", [ODD], indirect=True)
-def test_a_login_is_fenced_and_given_back_whatever_its_name(pair: Scratch) -> None:
+def test_a_login_is_fenced_and_given_back_whatever_its_name(fresh_pair: Scratch) -> None:
+    pair = fresh_pair
     switched(pair, "--fence", "login", "--admin-url", pair.server)
     assert state(pair).nologin == (pair.writer,)
     read_only(pair, "off", "--admin-url", pair.server)

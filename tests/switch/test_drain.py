@@ -174,6 +174,13 @@ def write_after_a_slow_start(pair: Scratch) -> datetime:
     return wrote
 
 
+def test_who_writes_through_the_switch_is_waited_for_whoever_it_is(pair: Scratch) -> None:
+    with pair.superuser() as superuser:
+        superuser.execute("SELECT pg_advisory_lock_shared(hashtextextended('readonly_router:writable', 0))")
+        outcome = read_only(pair, "on", *MISSED)
+    assert (outcome.status, "a writable() held out" in outcome.err) == (3, True)
+
+
 def test_a_prepared_transaction_is_waited_for_and_named(own_pair: Scratch) -> None:
     with transaction(own_pair) as held:
         held.execute("PREPARE TRANSACTION 'parcel'")

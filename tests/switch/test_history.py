@@ -7,9 +7,13 @@ import json
 import socket
 from typing import Any
 
+import pytest
+
 from readonly_router.models import Event
 from tests.database import Scratch
 from tests.switch.switching import read_only, switched, transaction
+
+pytestmark = pytest.mark.usefixtures("unsettled")
 
 
 def acts(pair: Scratch, *arguments: str) -> list[dict[str, Any]]:

@@ -8,7 +8,9 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
+from django.db import connections
 
+from readonly_router import ModeError, writable
 from tests.database import Scratch
 from tests.harness.pairs import wait_for
 from tests.switch.switching import (
@@ -133,6 +135,12 @@ def test_off_completes_what_a_killed_command_left(pair: Scratch, tmp_path: Path,
     kill(pair, tmp_path, step)
     assert (read_only(pair, "off").status, default_of(pair), state(pair).read_only) == (0, "off", False)
     pair.run("INSERT INTO note (text) VALUES ('open again')")
+
+
+def test_nobody_may_begin_to_write_while_the_receipt_is_written(pair: Scratch, tmp_path: Path) -> None:
+    connections[pair.alias].close()
+    with before_the_receipt_is_committed(pair, tmp_path), writable(), pytest.raises(ModeError):
+        connections[pair.alias].cursor()
 
 
 def test_a_rerun_proves_what_the_killed_command_switched(pair: Scratch, tmp_path: Path) -> None:

@@ -23,6 +23,8 @@ from tests.switch.switching import (
     wait_until_blocked,
 )
 
+pytestmark = pytest.mark.usefixtures("unsettled")
+
 
 def test_new_sessions_of_the_writer_may_write_again(pair: Scratch) -> None:
     switched(pair)

@@ -19,6 +19,8 @@ from readonly_router.switch.receipt import Receipt
 from tests.database import Scratch
 from tests.switch.switching import default_of, events, process, read_only, run, spelt, state, switched
 
+pytestmark = pytest.mark.usefixtures("unsettled")
+
 
 def test_new_sessions_of_the_writer_begin_read_only(pair: Scratch) -> None:
     switched(pair)

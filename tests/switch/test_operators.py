@@ -23,6 +23,8 @@ from tests.switch.switching import (
     wait_until_blocked,
 )
 
+pytestmark = pytest.mark.usefixtures("unsettled")
+
 
 @pytest.mark.parametrize("verb", ["on", "off"])
 def test_who_comes_second_is_told_and_changes_nothing(pair: Scratch, tmp_path: Path, verb: str) -> None:

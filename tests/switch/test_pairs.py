@@ -20,13 +20,12 @@ from readonly_router import following
 from readonly_router.errors import SwitchError
 from readonly_router.switch.operate import switch_on
 from readonly_router.switch.receipt import Receipt
-from tests import database
 from tests.database import Scratch
+from tests.switch.stage import played, stage
 from tests.switch.switching import (
     Outcome,
     default_of,
     events,
-    prepare,
     run,
     running,
     transaction,
@@ -35,19 +34,23 @@ from tests.switch.switching import (
 Pairs = tuple[Scratch, Scratch]
 
 
+@pytest.fixture(scope="module")
+def second_stage(server: str) -> Iterator[Scratch]:
+    with stage(server) as made:
+        yield made
+
+
 @pytest.fixture
-def pairs(server: str, django_db_blocker: Any) -> Iterator[Pairs]:
+def pairs(first_stage: Scratch, second_stage: Scratch, django_db_blocker: Any) -> Iterator[Pairs]:
     """Two pairs, each in a database of its own, ready to be switched; the only ones of the site."""
-    with django_db_blocker.unblock(), database.scratch(server) as made:
+    with django_db_blocker.unblock(), played(second_stage) as made:
         second = replace(made, alias="second", twin_alias="second_twin")
         for alias, of in ((second.alias, made.alias), (second.twin_alias, made.twin_alias)):
             connections.settings[alias] = deepcopy(connections.settings[of])
         # The next takes over the aliases of the one before.
-        with database.scratch(server) as first:
+        with played(first_stage) as first:
             aliases = {pair.alias: pair.twin_alias for pair in (first, second)}
             with override_settings(READONLY_ROUTER_PAIRS=aliases):
-                for pair in (first, second):
-                    prepare(pair)
                 yield first, second
         forget(second)
 

@@ -23,6 +23,8 @@ from tests.switch.switching import (
     transaction,
 )
 
+pytestmark = pytest.mark.usefixtures("unsettled")
+
 GRANTS = {
     "a table's owner": "ALTER TABLE note OWNER TO {role}",
     "a grantee": "GRANT INSERT ON note TO {role}",
@@ -221,7 +223,8 @@ def test_a_session_that_becomes_hidden_during_the_drain_holds_out(pair: Scratch)
 
 
 @pytest.mark.parametrize("scratch", [{"writer_options": "SUPERUSER"}], indirect=True)
-def test_what_a_superuser_can_bypass_is_said(pair: Scratch) -> None:
+def test_what_a_superuser_can_bypass_is_said(fresh_pair: Scratch) -> None:
+    pair = fresh_pair
     outcome = read_only(pair, "on")
     assert (outcome.status, default_of(pair)) == (0, "on")
     assert f"'{pair.writer}' is superuser: its sessions begin read-only too, but nothing keeps" in outcome.err

@@ -23,6 +23,8 @@ from tests.switch.switching import (
     transaction,
 )
 
+pytestmark = pytest.mark.usefixtures("unsettled")
+
 
 def facts(pair: Scratch, *arguments: str) -> dict[str, Any]:
     """Return what status says of the pair as JSON."""

@@ -187,6 +187,12 @@ def copied(pair: Scratch) -> Iterator[None]:
             connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
+def test_it_is_clean_by_way_of_the_twin_where_the_writer_is_locked_out(pair: Scratch) -> None:
+    switched(pair, "--fence", "login", "--admin-url", pair.admin_url)
+    outcome = read_only(pair, "verify")
+    assert (outcome.status, "nothing was written" in outcome.out) == (0, True), outcome.out
+
+
 def test_a_receipt_of_another_server_is_refused(pair: Scratch, tmp_path: Path) -> None:
     file = tmp_path / "receipt.json"
     switched(pair, "--receipt", str(file))
