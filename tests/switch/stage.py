@@ -92,7 +92,6 @@ def events(alias: str) -> list[str]:
 
 def _clear(made: Scratch, others: list[str]) -> None:
     """Put back what a test may have changed; the roles that it made go with it."""
-    ours = [made.writer, made.twin]
     with made.superuser() as superuser:
         superuser.execute("SET default_transaction_read_only = off")
         superuser.execute(f"SELECT pg_terminate_backend(pid) {_HERE}".encode())
@@ -101,7 +100,7 @@ def _clear(made: Scratch, others: list[str]) -> None:
         for (name,) in superuser.execute(_STRANGERS, [PREFIX, others]).fetchall():
             _run(superuser, "DROP OWNED BY {}", name)
             _run(superuser, "DROP ROLE {}", name)
-        for name in ours:
+        for name in _present(superuser, made):
             _run(superuser, "DROP OWNED BY {} CASCADE", name)
         old = superuser.info.server_version < 150000
         for statement in (
@@ -116,15 +115,21 @@ def _clear(made: Scratch, others: list[str]) -> None:
 
 def _reset(superuser: psycopg.Connection[Any], made: Scratch) -> None:
     """Put the roles and the database back: their settings, their logins and their memberships."""
-    for name in (made.writer, made.twin):
+    ours = _present(superuser, made)
+    for name in ours:
         _run(superuser, "ALTER ROLE {} LOGIN", name)
         _run(superuser, "ALTER ROLE {} RESET ALL", name)
         for (place,) in superuser.execute(_SET_IN, [name]).fetchall():
             _run(superuser, "ALTER ROLE {} IN DATABASE {} RESET ALL", name, place)
     _run(superuser, "ALTER DATABASE {} RESET ALL", made.name)
-    names = {"ours": [made.writer, made.twin]}
-    for group, member in superuser.execute(_MEMBERS, names).fetchall():
+    for group, member in superuser.execute(_MEMBERS, {"ours": ours}).fetchall():
         superuser.execute(f"REVOKE {group} FROM {member} CASCADE".encode())
+
+
+def _present(superuser: psycopg.Connection[Any], made: Scratch) -> list[str]:
+    """Return the stage's roles, of which a test may have dropped one."""
+    query = "SELECT rolname::text FROM pg_roles WHERE rolname = ANY (%s)"
+    return [name for (name,) in superuser.execute(query, [[made.writer, made.twin]]).fetchall()]
 
 
 def _run(superuser: psycopg.Connection[Any], text: str, *names: str) -> None:

@@ -99,6 +99,9 @@ def running(scratch: Scratch, folder: Path, *arguments: str, stdin: str = "", **
     (folder / "in").write_text(stdin)
     variables = {**scratch.env, "DJANGO_SETTINGS_MODULE": "tests.switch.settings", **env}
     variables.pop("DATABASE_ADMIN_URL") if "DATABASE_ADMIN_URL" not in env else None
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # As a shell starts what it runs in the background; the command would inherit it.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     with (folder / "in").open() as given, (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
         process = subprocess.Popen(
             [sys.executable, str(MANAGE), "read_only", *arguments],
