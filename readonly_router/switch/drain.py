@@ -93,9 +93,11 @@ def drain(
     began = time.monotonic()
     ended: set[int] = set()
     told = began
+    # Who begins to log in later than this meets the setting: on a busy server somebody always does.
+    awaited = catalog.starting(connection)
     while True:
         elapsed = time.monotonic() - began
-        left, idle = _look(connection, roles, switched_at, elapsed=elapsed, grace=order.grace)
+        left, idle = _look(connection, roles, switched_at, awaited, elapsed=elapsed, grace=order.grace)
         if left.drained or elapsed >= order.deadline:
             return left, len(ended)
         ended |= _end(connection, idle, waited=elapsed - order.grace)
@@ -113,17 +115,24 @@ def force(
     busy = tuple(session for session in left.sessions if session.state == "active")
     tell(f"cancel {len(busy)} queries")
     _signal(connection, _CANCEL, busy)
-    left, _ = _wait(connection, roles, switched_at, seconds=CANCEL_SECONDS, ending=False)
+    awaited = left.starting
+    left, _ = _wait(connection, roles, switched_at, awaited, seconds=CANCEL_SECONDS, ending=False)
     tell(f"end {len(left.sessions)} sessions")
-    return _wait(connection, roles, switched_at, seconds=END_SECONDS, ending=True)
+    return _wait(connection, roles, switched_at, awaited, seconds=END_SECONDS, ending=True)
 
 
 def _wait(
-    connection: Connection, roles: Sequence[str], switched_at: datetime, *, seconds: float, ending: bool
+    connection: Connection,
+    roles: Sequence[str],
+    switched_at: datetime,
+    awaited: Sequence[int],
+    *,
+    seconds: float,
+    ending: bool,
 ) -> tuple[Left, int]:
     deadline, ended = time.monotonic() + seconds, set[int]()
     while True:
-        left, _ = _look(connection, roles, switched_at, elapsed=0.0, grace=0.0)
+        left, _ = _look(connection, roles, switched_at, awaited, elapsed=0.0, grace=0.0)
         # No signal ends a prepared transaction.
         beyond = left.prepared and not (left.sessions or left.starting)
         if left.drained or beyond or time.monotonic() >= deadline:
@@ -133,12 +142,22 @@ def _wait(
         time.sleep(PAUSE_SECONDS)
 
 
+def _still_starting(connection: Connection, awaited: Sequence[int]) -> tuple[int, ...]:
+    """Return those of the processes that are logging in still; to be asked before the sessions are."""
+    return tuple(pid for pid in catalog.starting(connection) if pid in awaited) if awaited else ()
+
+
 def _look(
-    connection: Connection, roles: Sequence[str], switched_at: datetime, *, elapsed: float, grace: float
+    connection: Connection,
+    roles: Sequence[str],
+    switched_at: datetime,
+    awaited: Sequence[int],
+    *,
+    elapsed: float,
+    grace: float,
 ) -> tuple[Left, tuple[Session, ...]]:
-    """Return what is left, and which sessions of it are to be ended."""
-    # Before the sessions: see catalog.starting.
-    starting = catalog.starting(connection)
+    """Return what is left, and which sessions of it are to be ended; `awaited` were logging in at the switch."""
+    starting = _still_starting(connection, awaited)
     through = catalog.writing_through(connection)
     fates = {
         session: fate(
@@ -194,9 +213,10 @@ def renew(
     """
     started = time.monotonic()
     ended = 0
+    # They may have met the setting before it was reset.
+    awaited = catalog.starting(connection)
     while True:
-        # Before the sessions: see catalog.starting. One that logs in may have met the setting before it was reset.
-        starting = catalog.starting(connection)
+        starting = _still_starting(connection, awaited)
         through = catalog.writing_through(connection)
         stale = tuple(
             session

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
@@ -25,6 +26,9 @@ from tests.switch.switching import (
     value,
 )
 
+# How many sessions are past their login, and have no name yet.
+NAMELESS = """SELECT count(*) FROM pg_locks l WHERE locktype = 'virtualxid' AND NOT EXISTS
+    (SELECT FROM pg_stat_activity a WHERE a.pid = l.pid AND usesysid IS NOT NULL)"""
 MISSED = ("--deadline", "300ms")
 
 
@@ -97,7 +101,7 @@ def test_the_sessions_that_held_out_are_named(pair: Scratch) -> None:
     with transaction(pair, application_name="nightly") as held:
         outcome = read_only(pair, "on", *MISSED)
         pid = held.info.backend_pid
-    (line,) = [line for line in outcome.err.splitlines() if "held out: " in line]
+    (line,) = [line for line in outcome.err.splitlines() if "held out: " in line and "nightly" in line]
     assert f"process {pid} of '{pair.writer}', application 'nightly', from 127.0.0.1, idle in trans" in line
 
 
@@ -157,12 +161,28 @@ def test_a_session_that_is_logging_in_is_waited_for(own_pair: Scratch) -> None:
     """It read the writer's settings before the switch, and has no name yet while it sleeps."""
     with ThreadPoolExecutor(1) as pool, own_pair.superuser() as superuser:
         wrote = pool.submit(write_after_a_slow_start, own_pair)
-        nameless = """SELECT count(*) FROM pg_locks l WHERE locktype = 'virtualxid' AND NOT EXISTS
-            (SELECT FROM pg_stat_activity a WHERE a.pid = l.pid AND usesysid IS NOT NULL)"""
-        wait_for(lambda: value(superuser, nameless) > 0)
+        wait_for(lambda: value(superuser, NAMELESS) > 0)
         receipt = switched(own_pair, "--grace", "10s", "--deadline", "20s")
         assert wrote.result() < receipt.proved_at
     assert notes(own_pair) == 1
+
+
+def test_logins_that_never_cease_do_not_keep_it_from_being_drained(own_pair: Scratch) -> None:
+    """Who begins to log in after the switch meets it: only those that were at it before are waited for."""
+    done = threading.Event()
+
+    def log_in_again_and_again(_number: int) -> None:
+        while not done.is_set():
+            psycopg.connect(own_pair.server, options="-c post_auth_delay=1").close()
+
+    with ThreadPoolExecutor(4) as pool, own_pair.superuser() as superuser:
+        busy = [pool.submit(log_in_again_and_again, number) for number in range(4)]
+        try:
+            wait_for(lambda: value(superuser, NAMELESS) == len(busy))
+            outcome = read_only(own_pair, "on", "--deadline", "20s")
+        finally:
+            done.set()
+    assert outcome.status == 0, outcome.err
 
 
 def write_after_a_slow_start(pair: Scratch) -> datetime:
