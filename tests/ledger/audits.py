@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from tests.ledger.balance import Rows
 from tests.ledger.places import Place
 from tests.ledger.writers import INSERT, PREFIX, keys
@@ -12,6 +14,9 @@ _TRUTH = """SELECT EXISTS (SELECT FROM pg_db_role_setting s JOIN pg_roles r ON r
     (SELECT receipt IS NOT NULL FROM readonly_router_event WHERE kind = 'on' ORDER BY id DESC LIMIT 1)"""
 _AT_WORK = """SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
     AND application_name = 'read_only' AND pid <> pg_backend_pid()"""
+
+_END = """SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE pid = ANY (%s)
+    AND state = 'idle' AND clock_timestamp() - state_change > interval '50 ms'"""
 
 
 class Auditor:
@@ -36,6 +41,11 @@ class Auditor:
         """Tell whether no command's session is left: that of a killed one ends a moment after it."""
         with self._place.superuser() as connection:
             return connection.execute(_AT_WORK).fetchone() == (0,)
+
+    def end_idle(self, sessions: Iterable[int]) -> int:
+        """End sessions that rest, and return how many they were."""
+        with self._place.superuser() as connection:
+            return connection.execute(_END, [list(sessions)]).rowcount
 
     def plant(self, throw: int) -> None:
         """Write a row past the switch, as only a superuser can."""

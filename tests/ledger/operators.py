@@ -66,7 +66,7 @@ class Operator:
         Where the site's login may not see a session, and so cannot tell, a superuser asks again.
         """
         answer = self._verify(receipt, by_command=by_command, admin="")
-        if answer.status != 0 and is_undecided(answer.said):
+        if answer.status != 0 and undecided(answer.said):
             answer = self._verify(receipt, by_command=by_command, admin=self._place.admin_url)
         return answer
 
@@ -117,12 +117,13 @@ class Operator:
         return Answer(**json.loads(answer))
 
 
-def is_undecided(said: str) -> bool:
-    """Tell whether verify found nothing written, and sessions of which it could not tell."""
+def undecided(said: str) -> tuple[int, ...]:
+    """Return the sessions of which verify could not tell, where it found nothing else."""
     found = [
         line for line in said.splitlines() if re.match(r"\s*(process|sequence|table|prepared|the server)", line)
     ]
-    return bool(found) and all("may have written" in line for line in found)
+    told = [re.match(r"\s*process (\d+) of .* may have written", line) for line in found]
+    return tuple(int(match[1]) for match in told if match) if all(told) else ()
 
 
 @contextmanager

@@ -79,11 +79,17 @@ class Reader:
             return int(cursor.fetchone()[0])
 
     def _rows(self) -> None:
-        """Rows by a server-side cursor, where the kind has those, come in their order."""
+        """Rows by a server-side cursor, where the kind has those, come in their order.
+
+        In a block: outside one a cursor that outlives the grace ends with its session, as the README says.
+        """
+        from django.db import transaction
+
         from tests.example.shop.models import PageView
 
         newest = PageView.objects.order_by("-id").values_list("id", flat=True)[:30]
-        found = list(newest.iterator(chunk_size=10))
+        with transaction.atomic():
+            found = list(newest.iterator(chunk_size=10))
         ordered = found == sorted(set(found), reverse=True)
         self._answered(right=ordered and max(found, default=0) >= self.newest, what=f"{self.newest}, {found}")
         self.newest = max(found, default=0)

@@ -29,6 +29,7 @@ def _deeds(results: Iterable[Result]) -> Iterator[tuple[str, list[int]]]:
     yield "commands killed", [run.killed for run in runs]
     for fault in sorted({name for run in runs for name in run.faults}):
         yield f"fault: {fault}", [run.faults[fault] for run in runs]
+    yield "sessions ended to verify", [run.ended for run in runs]
     yield "sequences skipped by a crash", [run.skipped for run in runs]
     yield "rows in the table", [run.rows for run in runs]
     yield "rows acknowledged", [len(run.account.acknowledged) for run in runs]
