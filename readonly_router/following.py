@@ -128,7 +128,9 @@ def meet_writer(alias: str, connection: Any, *, started: float, ended: bool = Fa
     if pooled is False and connection.info.parameter_status(SETTING) == "off":
         if started <= watch.opened:
             _learn(alias, None, started=started)
-        return
+            return
+        if not ended:
+            return
     # A DBA's setting, or the switch's? And is it this session's, or a pooler's? That is asked once in a process.
     if not pooled or ended or due(alias):
         watch.fenced = ask(alias, connection).read_only

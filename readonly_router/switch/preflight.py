@@ -179,8 +179,10 @@ def accepted_off(connection: Connection, target: Target, state: State) -> None:
     if state.nologin and target.own:
         raise SwitchError("The writer was fenced with NOLOGIN; name a login that may alter it with --admin-url.")
     writer = catalog.roles(connection, (target.writer,)).get(target.writer)
-    if not state.read_only and writer is not None and writer.setting not in {None, "off"}:
+    if not state.read_only and target.begins_read_only:
+        own = writer.setting if writer is not None else None
+        where = f"role '{target.writer}' has {SETTING} = {own} in this database" if own else f"{SETTING} is on"
         raise SwitchError(
-            f"'{target.alias}' is read-only, but not by the switch: role '{target.writer}' has {SETTING} = "
-            f"{writer.setting} in this database, set by somebody else. It is left as it is; ask who set it."
+            f"'{target.alias}' is read-only, but not by the switch: {where}, set by somebody else (for the role, "
+            "the database or the server). It is left as it is; ask who set it."
         )

@@ -17,7 +17,18 @@ from readonly_router import mode
 from readonly_router.conf import ProcessMode
 from readonly_router.switch.receipt import Receipt
 from tests.database import Scratch
-from tests.switch.switching import default_of, events, process, read_only, run, spelt, state, switched
+from tests.switch.switching import (
+    default_of,
+    events,
+    process,
+    read_only,
+    run,
+    running,
+    spelt,
+    state,
+    switched,
+    transaction,
+)
 
 pytestmark = pytest.mark.usefixtures("unsettled")
 
@@ -128,6 +139,23 @@ def test_a_device_is_never_replaced_by_a_receipt(pair: Scratch, tmp_path: Path) 
     os.mkfifo(device)
     outcome = read_only(pair, "on", "--receipt", str(device))
     assert (outcome.status, device.is_fifo(), events(pair)) == (1, True, [])
+
+
+def test_a_receipt_that_cannot_be_written_after_all_is_told_and_kept(pair: Scratch, tmp_path: Path) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+    arguments = ("on", "--receipt", str(place / "receipt.json"))
+    with transaction(pair) as held, running(pair, tmp_path, *arguments) as command:
+        command.wait_for_line("begin read-only")
+        place.rmdir()
+        held.close()
+        outcome = command.end()
+    assert (outcome.status, "Switched and proved, but the receipt could not be written" in outcome.err) == (
+        1,
+        True,
+    )
+    assert state(pair).proved
+    assert read_only(pair, "on", "--receipt", str(tmp_path / "receipt.json")).status == 0
 
 
 def test_a_dry_run_says_what_it_would_do_and_changes_nothing(pair: Scratch, tmp_path: Path) -> None:

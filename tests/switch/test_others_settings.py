@@ -91,6 +91,20 @@ def test_off_leaves_the_same_setting_of_somebody_else(pair: Scratch, value: str)
     assert (spelt(pair), events(pair), len(before)) == (before, [], 1)
 
 
+@pytest.mark.parametrize("text", [DATABASE, ROLE], ids=["database", "role"])
+def test_off_does_not_call_open_what_somebody_else_closed(pair: Scratch, text: str) -> None:
+    dba(pair, text, "on")
+    outcome = read_only(pair, "off")
+    assert (outcome.status, "read-only, but not by the switch" in outcome.err, outcome.out) == (1, True, "")
+
+
+@pytest.mark.parametrize("value", ["off", "false", "'OFF'", "0"])
+def test_off_has_nothing_to_do_where_somebody_else_keeps_it_writable(pair: Scratch, value: str) -> None:
+    dba(pair, BOTH, value)
+    outcome = read_only(pair, "off")
+    assert (outcome.status, "off already" in outcome.err) == (0, True), outcome.err
+
+
 @pytest.mark.parametrize(("value", "status"), [("on", 1), ("off", 0)])
 def test_a_dba_that_overwrites_the_switch_keeps_what_they_set(pair: Scratch, value: str, status: int) -> None:
     switched(pair)

@@ -61,6 +61,7 @@ def test_the_role_can_be_made_anew_while_the_switch_is_on(migrated: Scratch) -> 
     command(migrated, "--enable")
     with migrated.superuser() as superuser:
         superuser.execute("CREATE TABLE later (id int)")
+        superuser.execute(f'REVOKE ALL ON later FROM "{migrated.twin}"'.encode())
     assert command(migrated, "--check")[0] == 1
     status, out, err = command(migrated)
     assert (status, "not readable: 0" in out) == (0, True), err
