@@ -8,7 +8,7 @@ ARGS ?=
 BIN = $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo site test lint types wagtail bench matrix docker-test clean
+.PHONY: help demo site test lint types wagtail ledger soak bench matrix docker-test clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -31,6 +31,12 @@ types: $(VENV)/.lint ## types
 
 wagtail: .cache/venv/wagtail/.wagtail ## a Wagtail site through the main job
 	@.cache/venv/wagtail/bin/python -m pytest --ds=tests.wagtail.settings --confcutdir=tests/wagtail tests/wagtail $(ARGS)
+
+ledger: $(VENV)/.test ## writers of many kinds against the switch, thrown 20 times: every acknowledged row accounted for
+	@$(BIN)/python -m pytest tests/ledger $(ARGS)
+
+soak: $(VENV)/.test ## the same 500 times over PostgreSQL 14 to 18, with restarts, kills and network cuts
+	@$(BIN)/python -m tests.ledger --throws 500 $(ARGS)
 
 bench: .cache/venv/bench/.bench ## cost per query, of provisioning and of starting, with the alternatives beside
 	@.cache/venv/bench/bin/python -m tests.bench $(ARGS)

@@ -41,6 +41,25 @@ class PairedConnectionHandler(ConnectionHandler):
         # As above: not in the stubs.
         return getattr(self._connections, alias, None)  # type: ignore[attr-defined]
 
+    def anew(self, alias: str) -> BaseDatabaseWrapper:
+        """Return the connection that serves the alias after a look for news, however recent the last."""
+        _thread.looked.pop(alias, None)
+        return self[alias]
+
+    def told_by_twin(self, alias: str) -> bool:
+        """Ask as the twin where the writer cannot log in; tell whether the switch (`--fence login`) is on."""
+        twin = self.real(conf.twins()[alias])
+        if twin.in_atomic_block:
+            return mode.is_read_only(alias)
+        opened = twin.connection is None
+        with suppress(DatabaseError, ReadOnlyRouterError), twin.wrap_database_errors:
+            twin.ensure_connection()
+            if following.can_tell(twin.connection):
+                following.ask(alias, twin.connection)
+        if opened and not mode.is_read_only(alias):
+            twin.close()
+        return mode.is_read_only(alias)
+
     def real(self, alias: str) -> BaseDatabaseWrapper:
         """Return the alias's own connection whatever the mode."""
         return super().__getitem__(alias)
@@ -84,14 +103,25 @@ def resolve(alias: str) -> str:
     """
     twin = conf.twins().get(alias)
     if twin is None:
+        held.handed = ""
         return alias
     if mode.follows():
         _follow(alias, twin)
     if mode.is_read_only(alias):
-        return alias if holds(alias) else twin
+        if holds(alias):
+            return alias
+        held.handed = alias
+        return twin
     if held.wrappers and mode.scope() is None and holds(twin):
         return twin
     return alias
+
+
+def meet(alias: str) -> None:
+    """Make sure of the mode: where this thread has no session that carries the news, open the writer's."""
+    resolve(alias)
+    if mode.follows() and not mode.is_read_only(alias):
+        _connect(cast(PairedConnectionHandler, connections).real(alias))
 
 
 def any_read_only() -> bool:
@@ -114,6 +144,13 @@ def get_status(alias: str = DEFAULT_DB_ALIAS) -> Status:
     """
     resolve(alias)
     return mode.get_status(alias)
+
+
+def end_fenced_sessions() -> None:
+    """Close this thread's sessions of writers that began read-only under the switch: they stay so."""
+    for wrapper in connections.all(initialized_only=True):
+        if isinstance(wrapper, Writer) and wrapper.is_fenced and not _in_event_loop():
+            wrapper.retire()
 
 
 def end_written_sessions() -> None:
@@ -157,6 +194,7 @@ def _follow(alias: str, twin: str) -> None:
         # It ended while nobody used it: by the drain, a restart. The new session knows how things stand.
         wrapper.close()
         mode.loosen(alias)
+        cast(PairMember, wrapper).ended = True
         _connect(wrapper)
     serving = twin if mode.is_read_only(alias) else alias
     if _thread.served.get(alias, alias) != serving:
@@ -171,9 +209,12 @@ def _leave(left: BaseDatabaseWrapper | None, alias: str, serving: str) -> None:
 
 def _connect(wrapper: BaseDatabaseWrapper) -> None:
     # What keeps it from connecting is raised by the query that follows, where it is expected.
-    if not _in_event_loop():
-        with suppress(DatabaseError, ReadOnlyRouterError):
-            wrapper.connect()
+    if _in_event_loop():
+        return
+    with suppress(DatabaseError, ReadOnlyRouterError):
+        wrapper.ensure_connection()
+    if wrapper.connection is None and wrapper.alias in conf.twins() and mode.follows():
+        cast(PairedConnectionHandler, connections).told_by_twin(wrapper.alias)
 
 
 def _in_event_loop() -> bool:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from typing import Any, cast
 
-from django.db import OperationalError
+from django.db import Error, InternalError, OperationalError
 from django.db.backends.utils import CursorWrapper
 
 from .errors import ReadOnlyError
+from .refusals import ENDED, sqlstate_of
 
 
 class _Translating:
@@ -20,24 +21,44 @@ class _Translating:
     db: Any
 
     def _execute(self, *args: Any, **kwargs: Any) -> Any:
+        # The mixed-in class's, as below: the stubs cannot know it.
+        return self._served(super()._execute, *args, **kwargs)  # type: ignore[misc]
+
+    def _executemany(self, *args: Any, **kwargs: Any) -> Any:
+        return self._served(super()._executemany, *args, **kwargs)  # type: ignore[misc]
+
+    def callproc(self, *args: Any, **kwargs: Any) -> Any:
+        return self._served(super().callproc, *args, **kwargs)  # type: ignore[misc]
+
+    def _served(self, run: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        unsent = self.db.has_sent_nothing()
         try:
-            return super()._execute(*args, **kwargs)  # type: ignore[misc]
-        except OperationalError as error:
-            served = self.db.served_after(error)
+            return run(*args, **kwargs)
+        except (OperationalError, InternalError) as error:
+            served = self.db.served_after(error, self.cursor.connection, unsent=unsent)
             if served is None:
                 raise
             ended = error
         # The drain ended the session while it was idle and the query was on its way: it runs where it would now.
-        cursor = served.cursor()
-        self.cursor, self.db = cursor.cursor, served
+        with suppress(Error), self.db.wrap_database_errors:
+            self.cursor.close()
+        self.cursor, self.db = served.cursor().cursor, served
         try:
-            return super()._execute(*args, **kwargs)  # type: ignore[misc]
+            return run(*args, **kwargs)
         except ReadOnlyError as refused:
             raise ReadOnlyError.of(
                 f"{refused} The switch ended the session that it was first sent to; look before you repeat it.",
                 alias=refused.alias,
                 sqlstate=refused.sqlstate,
             ) from ended
+
+    def close(self) -> None:
+        """Close the cursor; one of the server's is closed already where its session ended."""
+        try:
+            self.cursor.close()
+        except self.db.Database.Error as error:
+            if not self.cursor.connection.closed and sqlstate_of(error) not in ENDED:
+                raise
 
     @contextmanager
     def copy(self, *args: Any, **kwargs: Any) -> Iterator[Any]:

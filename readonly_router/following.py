@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import select
+import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.db import connections
@@ -22,6 +23,8 @@ logger = logging.getLogger("readonly_router")
 
 # How often a process asks the catalog, at most, where nothing is pushed; the age at which a connection listens.
 ASK_SECONDS = 1.0
+# Threads that meet a change together signal it once.
+_learning = threading.Lock()
 # psycopg's and libpq's TransactionStatus.
 _IDLE, _UNKNOWN = 0, 4
 
@@ -32,7 +35,7 @@ class Watch:
     `pushed` tells whether PostgreSQL pushes the news on it: None as long as nobody asked.
     """
 
-    __slots__ = ("fenced", "heard", "opened", "opened_for_writing", "others", "poll", "pushed")
+    __slots__ = ("ended", "fenced", "heard", "opened", "opened_for_writing", "others", "poll", "pushed")
 
     def __init__(self, connection: Any) -> None:
         self.opened = time.monotonic()
@@ -44,6 +47,12 @@ class Watch:
         self.opened_for_writing = False
         self.others = connection.pgconn.notify_handler
         self.poll: Callable[[], Any] | None = None
+        # libpq takes the last words of a session that is idle for a notice, and its end may come a moment later.
+        self.ended = False
+        connection.add_notice_handler(self._hear)
+
+    def _hear(self, notice: Any) -> None:
+        self.ended = self.ended or notice.severity_nonlocalized == "FATAL"
 
     def __call__(self, notification: Any) -> None:
         if notification.relname == CHANNEL.encode():
@@ -54,25 +63,36 @@ class Watch:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What the catalog says of one writer's switch; `position` is the place in the WAL it was read at (bytes)."""
+    """What the catalog says of one writer's switch; `position` is the place in the WAL it was read at (bytes).
 
-    read_only: bool
+    `mark` is the setting's version, another for each `on`; empty when the switch is off.
+    """
+
+    mark: str
     pid: int
     standby: bool
     position: int
 
+    @property
+    def read_only(self) -> bool:
+        return bool(self.mark)
 
-# When each writer's switch was last known for sure, and at which position, by alias.
+
+# When each writer's switch was last known for sure, and at which position, by alias; when it was last asked for.
 _asked: dict[str, float] = {}
 _positions: dict[str, int] = {}
+_begun: dict[str, float] = {}
+_marks: dict[str, str] = {}
+# Whether a pooler answers at a host and port: it tells every client what the pool's first session once reported.
+_pooled: dict[tuple[str, int], bool] = {}
 
 
 def forget() -> None:
     """Know nothing of any switch; for tests, and a process that changes its databases."""
     for alias in list(_asked):
         mode.set_switch(alias, None)
-    _asked.clear()
-    _positions.clear()
+    for known in (_asked, _positions, _begun, _marks, _pooled):
+        known.clear()
 
 
 def can_tell(connection: Any) -> bool:
@@ -94,24 +114,30 @@ def is_watched(connection: Any) -> bool:
 
 
 def due(alias: str) -> bool:
-    """Tell whether the last sure answer is older than a second."""
-    return time.monotonic() - _asked.get(alias, -ASK_SECONDS) >= ASK_SECONDS
+    """Tell whether the last question, of whichever thread, is older than a second."""
+    return time.monotonic() - _begun.get(alias, -ASK_SECONDS) >= ASK_SECONDS
 
 
-def meet_writer(alias: str, connection: Any, *, started: float) -> None:
-    """Learn what a writer's session tells that was asked for at `started`.
+def meet_writer(alias: str, connection: Any, *, started: float, ended: bool = False) -> None:
+    """Learn what a writer's session tells that was asked for at `started`; `ended` if the one before it ended.
 
     PostgreSQL reports the setting unasked as a session begins; one that a pool opened earlier tells what was.
     """
     watch = watch_of(connection)
-    reported = connection.info.parameter_status(SETTING)
-    if reported == "off":
+    pooled = _pooled.get(_place(connection))
+    if pooled is False and connection.info.parameter_status(SETTING) == "off":
         if started <= watch.opened:
             _learn(alias, None, started=started)
-        return
-    # A DBA's setting, or the switch's? And what a pooler reports is not this server session's.
-    if reported == "on" or due(alias):
+            return
+        if not ended:
+            return
+    # A DBA's setting, or the switch's? And is it this session's, or a pooler's? That is asked once in a process.
+    if not pooled or ended or due(alias):
         watch.fenced = ask(alias, connection).read_only
+
+
+def _place(connection: Any) -> tuple[str, int]:
+    return connection.info.host, connection.info.port
 
 
 def meet_twin(alias: str, connection: Any) -> None:
@@ -161,13 +187,11 @@ def _ask_if_needed(alias: str, connection: Any, watch: Watch) -> None:
 
 def _listen(alias: str, connection: Any, watch: Watch) -> None:
     """Have the news pushed where that works: not on a standby, not through a pooler, not within transactions."""
+    if _pooled.get(_place(connection)) or connection.info.parameter_status("in_hot_standby") == "on":
+        watch.pushed = False
+        return
     answer = ask(alias, connection)
-    watch.pushed = (
-        conf.listen()
-        and not answer.standby
-        and answer.pid == connection.info.backend_pid
-        and connection.autocommit
-    )
+    watch.pushed = conf.listen() and answer.pid == connection.info.backend_pid and connection.autocommit
     if watch.pushed:
         connection.execute("LISTEN readonly_router", prepare=False)
         # Only now: a switch between the first answer and LISTEN is told by neither.
@@ -178,7 +202,7 @@ def _listen(alias: str, connection: Any, watch: Watch) -> None:
 _ASK = """SELECT pg_catalog.pg_backend_pid(), pg_catalog.pg_is_in_recovery(),
     (CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()
           ELSE pg_catalog.pg_current_wal_insert_lsn() END) OPERATOR(pg_catalog.-) '0/0'::pg_catalog.pg_lsn,
-    EXISTS (SELECT FROM pg_catalog.pg_db_role_setting s
+    (SELECT pg_catalog.max(s.xmin::pg_catalog.text) FROM pg_catalog.pg_db_role_setting s
         JOIN pg_catalog.pg_database d ON d.oid OPERATOR(pg_catalog.=) s.setdatabase
         JOIN pg_catalog.pg_roles r ON r.oid OPERATOR(pg_catalog.=) s.setrole
         WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()
@@ -190,17 +214,34 @@ _EVENT = """SELECT at, reason, eta, by FROM readonly_router_event
 
 def ask(alias: str, connection: Any) -> Answer:
     """Ask the catalog for the writer's switch, on either login of the pair, and note the answer."""
-    started = time.monotonic()
-    row = connection.execute(_ASK, {"writer": writer_login(alias), "marked": MARKED}, prepare=False).fetchone()
-    answer = Answer(pid=row[0], standby=row[1], position=int(row[2] or 0), read_only=row[3])
-    switch = _said(alias, connection) if answer.read_only else None
+    started = _begun[alias] = time.monotonic()
+    answer = _answer(alias, connection)
+    _pooled[_place(connection)] = answer.pid != connection.info.backend_pid
+    behind = answer.standby and answer.position < _positions.get(alias, 0)
+    if answer.standby and not behind and not answer.read_only and mode.switch(alias) is not None:
+        # It may have replayed further between looking and telling how far; the next answer is of there or later.
+        answer = replace(_answer(alias, connection), position=answer.position)
+    switch = _switch(alias, answer, connection) if answer.read_only and not behind else None
     _end_own_transaction(connection)
-    if answer.standby and answer.position < _positions.get(alias, 0):
+    if behind:
         _asked[alias] = started  # it has not replayed yet what is known
-        return answer
-    _positions[alias] = answer.position
-    _learn(alias, switch, started=started)
+    elif started >= _asked.get(alias, 0.0):
+        _positions[alias], _marks[alias] = answer.position, answer.mark
+        _learn(alias, switch, started=started)
     return answer
+
+
+def _answer(alias: str, connection: Any) -> Answer:
+    row = connection.execute(_ASK, {"writer": writer_login(alias), "marked": MARKED}, prepare=False).fetchone()
+    return Answer(pid=row[0], standby=row[1], position=int(row[2] or 0), mark=row[3] or "")
+
+
+def _switch(alias: str, answer: Answer, connection: Any) -> Switch:
+    """Return what was known of this same switch, or else what the operator said."""
+    known = mode.switch(alias)
+    if known is not None and known.since is not None and _marks.get(alias) == answer.mark:
+        return known
+    return _said(alias, connection)
 
 
 def _said(alias: str, connection: Any) -> Switch:
@@ -208,6 +249,8 @@ def _said(alias: str, connection: Any) -> Switch:
     try:
         row = connection.execute(_EVENT, [alias], prepare=False).fetchone()
     except load_driver().Error as error:
+        if connection.broken:
+            raise  # the session ended meanwhile: that is not for the one who asked to overlook
         logger.info("No event of the switch of '%s' can be read: %s", alias, str(error).partition("\n")[0])
         row = None
     return Switch() if row is None else Switch(since=row[0], reason=row[1], eta=row[2], by=row[3])
@@ -220,14 +263,9 @@ def _end_own_transaction(connection: Any) -> None:
 
 def _learn(alias: str, switch: Switch | None, *, started: float) -> None:
     """Note what an answer says that was asked for at `started`; a change is logged and signalled."""
-    if started < _asked.get(alias, 0.0):
-        return
-    _asked[alias] = started
-    before = mode.switch(alias)
-    if before == switch:
-        return
-    mode.set_switch(alias, switch)
-    if (before is None) == (switch is None):
+    with _learning:
+        changed = _note(alias, switch, started)
+    if not changed:
         return
     logger.info("'%s' is %s.", alias, "writable again" if switch is None else "switched read-only")
     known = switch or Switch()
@@ -241,6 +279,17 @@ def _learn(alias: str, switch: Switch | None, *, started: float) -> None:
         by=known.by,
     )
     read_only_changed.send_robust(sender=Status, alias=alias, read_only=status.read_only, status=status)
+
+
+def _note(alias: str, switch: Switch | None, started: float) -> bool:
+    """Note an answer, unless a newer one is known; tell whether it is a change."""
+    if started < _asked.get(alias, 0.0):
+        return False
+    _asked[alias] = started
+    _begun[alias] = max(started, _begun.get(alias, started))
+    before = mode.switch(alias)
+    mode.set_switch(alias, switch)
+    return (before is None) != (switch is None)
 
 
 def _tell_unanswered(alias: str, error: Exception) -> None:
@@ -292,6 +341,11 @@ def load_driver() -> Any:
 # -- the socket
 
 
+def has_ended(connection: Any) -> bool:
+    """Tell whether the other end of a connection at rest is gone."""
+    return connection.closed or _ended(connection, watch_of(connection))
+
+
 def _poll(descriptor: int) -> Callable[[], Any]:
     """Return a function that tells whether the socket has something to read, without waiting."""
     if not hasattr(select, "poll"):  # Windows, and what gevent leaves of the module
@@ -311,7 +365,7 @@ def _ended(connection: Any, watch: Watch) -> bool:
             _hand_over(pgconn)
     except load_driver().Error:
         return True
-    return False
+    return watch.ended
 
 
 def _hand_over(pgconn: Any) -> None:

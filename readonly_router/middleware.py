@@ -5,16 +5,15 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any, cast
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.core.signals import got_request_exception
-from django.db import connections
 from django.http import HttpRequest, HttpResponseBase
 
 from . import conf, following, mode, refused, streams, visitors
-from .connections import resolve
+from .connections import meet, resolve
 from .errors import ReadOnlyError, SessionTooLargeError
 from .exemptions import is_exempt
 from .mode import Status
@@ -32,7 +31,8 @@ class ReadOnlyMiddleware:
 
     In read-only mode unsafe methods are answered before the view runs, but for exempt ones, and a refusal that
     reaches no handler of the application's own becomes a 503. Every other error stays what it was. Stands first in
-    MIDDLEWARE; sync and async. Where the drain ends the session that the request wrote through, it goes on
+    MIDDLEWARE; sync and async. A request by an unsafe method opens the writer's session where there is none, for
+    that one knows the mode. Where the drain ends the session that the request wrote through, it goes on
     read-only.
     """
 
@@ -93,23 +93,19 @@ def _status() -> Status:
 
 
 def _look(request: HttpRequest) -> None:
-    """Take the news; before an unsafe request also where no open connection can have brought any."""
+    # A request that is to write must know before it does anything else; one that reads may never ask the database.
+    look = resolve if request.method in SAFE else meet
     for alias in conf.twins():
-        resolve(alias)
-    if _is_unsure(request) and not is_read_only():
-        # The view would connect anyhow, but too late. What is in the way of it is raised where it is needed.
-        with suppress(Exception):
-            connections[conf.primary()].ensure_connection()
-
-
-def _is_unsure(request: HttpRequest) -> bool:
-    """Tell whether the last sure answer is too old for an unsafe request."""
-    return request.method not in SAFE and mode.follows() and following.due(conf.primary())
+        look(alias)
 
 
 def _is_worth_a_thread(request: HttpRequest) -> bool:
-    """Tell whether asking may bring news: Django gives each asynchronous request a thread without connections."""
-    return _is_unsure(request) or (is_read_only() and mode.follows() and following.due(conf.primary()))
+    """Tell whether a look may bring news: Django gives each asynchronous request a thread without connections."""
+    if not mode.follows():
+        return False
+    if is_read_only():
+        return following.due(conf.primary())
+    return request.method not in SAFE
 
 
 @contextmanager

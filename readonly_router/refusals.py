@@ -6,7 +6,8 @@ from .errors import ReadOnlyError
 
 READ_ONLY_TRANSACTION = "25006"
 INSUFFICIENT_PRIVILEGE = "42501"
-ADMIN_SHUTDOWN = "57P01"
+# How a session ends that the drain ends: PostgreSQL's words, and PgBouncer's for one that it was handing out.
+ENDED = frozenset({"57P01", "08P01"})
 
 
 def sqlstate_of(error: BaseException | None) -> str:

@@ -12,7 +12,7 @@ from asgiref.sync import iscoroutinefunction
 
 from . import mode
 from .conf import ProcessMode
-from .connections import end_written_sessions, open_transactions, writer_transactions
+from .connections import end_fenced_sessions, end_written_sessions, open_transactions, writer_transactions
 from .errors import ModeError
 from .mode import Scope
 
@@ -101,6 +101,10 @@ class writable(_ModeScope):  # noqa: N801 - a verb, used as `with writable():`
 
     wanted = Scope.WRITABLE
 
+    def __enter__(self) -> None:
+        super().__enter__()
+        end_fenced_sessions()
+
     def _refuse(self) -> None:
         _refuse_locked("writable()")
 
@@ -117,12 +121,14 @@ def enable_writes() -> None:
     """
     _refuse_locked("enable_writes()")
     _change_process(ProcessMode.WRITABLE, "enable_writes()")
+    end_fenced_sessions()
 
 
 def disable_writes() -> None:
     """Make this process read-only; for shells. Raises ModeError inside a transaction."""
     if mode.process() is not ProcessMode.LOCKED:
         _change_process(ProcessMode.READ_ONLY, "disable_writes()")
+        end_written_sessions()
 
 
 def _change_process(wanted: ProcessMode, verb: str) -> None:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, cast
 from weakref import WeakSet
 
 from django.db import DEFAULT_DB_ALIAS, connections
-from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.utils import DatabaseErrorWrapper
+from django.db.backends.base.base import NO_DB_ALIAS, BaseDatabaseWrapper
+from django.db.utils import DatabaseErrorWrapper, Error, InternalError, OperationalError
 
 from . import conf, following, mode
 from .conf import ProcessMode
 from .cursors import TranslatingCursor, translating
 from .errors import ConfigurationError, ReadOnlyError
-from .refusals import ADMIN_SHUTDOWN, READ_ONLY_TRANSACTION, is_refusal, refusal, sqlstate_of
+from .refusals import ENDED, READ_ONLY_TRANSACTION, is_refusal, refusal, sqlstate_of
 from .renewal import Renewing
 
 if TYPE_CHECKING:
@@ -26,10 +26,15 @@ else:
 
 
 class Held(threading.local):
-    """The pair members of this thread that left autocommit, by alias: a hint, the wrapper knows the truth."""
+    """The pair members of this thread that left autocommit, by alias: a hint, the wrapper knows the truth.
+
+    `handed` is the writer's alias whose look-up led to the twin last: another thread may meet the end of the
+    switch between that and the transaction.
+    """
 
     def __init__(self) -> None:
         self.wrappers: dict[str, PairMember] = {}
+        self.handed = ""
 
 
 held = Held()
@@ -42,10 +47,16 @@ def holds(alias: str) -> bool:
     return wrapper is not None and wrapper.holds_alias()
 
 
+# What Django's connect() forgets of an open block.
+_BLOCK = ("in_atomic_block", "atomic_blocks", "savepoint_ids", "savepoint_state", "run_on_commit")
+
+
 class PairMember(_Wrapper):
     """What a wrapper of a pair adds to Django's: typed refusals, and knowing its open transaction."""
 
     is_twin = False
+    # The session before ended by itself, which may be the switch's doing.
+    ended = False
     engine_make_cursor: Any
 
     @cached_property
@@ -72,12 +83,69 @@ class PairMember(_Wrapper):
             self.server_cursors.add(cursor)
         return cursor
 
-    def served_after(self, error: Exception) -> BaseDatabaseWrapper | None:
-        """Return the connection that serves the alias now, if the switch ended this one between transactions."""
-        if sqlstate_of(error.__cause__) != ADMIN_SHUTDOWN or self.in_atomic_block or not mode.follows():
+    def has_sent_nothing(self) -> bool:
+        """Tell whether a block is open that PostgreSQL does not know of: psycopg sends BEGIN with a statement."""
+        if not self.in_atomic_block or self.connection is None or not following.can_tell(self.connection):
+            return False
+        pgconn = self.connection.pgconn
+        return bool(pgconn.transaction_status == 0 and pgconn.pipeline_status == 0)  # both: nothing under way
+
+    def served_after(self, error: Exception, session: Any, *, unsent: bool) -> BaseDatabaseWrapper | None:
+        """Return the connection that serves the alias now, if the switch ended a session between transactions.
+
+        A block that had sent nothing goes on, on a new session of the same login.
+        """
+        # A pooler's words and PostgreSQL's last ones are two answers to BEGIN, of which psycopg shows neither.
+        garbled = unsent and isinstance(error, InternalError) and not sqlstate_of(error.__cause__)
+        ended = session.closed or garbled or sqlstate_of(error.__cause__) in ENDED
+        if not ended or not mode.follows():
             return None
-        now = connections[_writer(self)]
-        return now if now is not self and mode.is_read_only(_writer(self)) else None
+        if self.in_atomic_block:
+            return self if unsent and self._begin_anew() else None
+        # Closed as the mode moved on: what was asked of a kept cursor was not even sent.
+        left = self.connection is not session
+        # A method of our handler, which the stubs of django.db.connections cannot know.
+        now = connections.anew(_writer(self))  # type: ignore[attr-defined]
+        return now if now is not self and (left or mode.is_read_only(_writer(self))) else None
+
+    def _begin_anew(self) -> bool:
+        """Open another session for an open block; tell whether there is one. Connecting forgets a block."""
+        block = {name: getattr(self, name) for name in _BLOCK}
+        self.in_atomic_block = False
+        try:
+            self.close()
+            self.connect()
+            self.set_autocommit(False)
+        except Error:
+            self.closed_in_transaction = self.needs_rollback = True
+            return False
+        finally:
+            vars(self).update(block)
+        return True
+
+    def get_new_connection(self, conn_params: Any) -> Any:
+        # The engine's: the base class that the stubs see here has none that knows of pools.
+        connection = super().get_new_connection(conn_params)
+        while self._is_spent(connection):
+            # A pool's, from before the switch: drained, or read-only still.
+            connection.close()
+            self.pool.putconn(connection)  # type: ignore[attr-defined]
+            connection = super().get_new_connection(conn_params)
+        return connection
+
+    def _is_spent(self, connection: Any) -> bool:
+        if not following.is_watched(connection):
+            return False
+        if not mode.follows():
+            return following.has_ended(connection)
+        return not following.look(_writer(self), connection)
+
+    def _configure_connection(self, connection: Any) -> bool:
+        # psycopg's pool calls this for each connection it opens, long before it is handed out.
+        if following.can_tell(connection):
+            following.watch_of(connection)
+        # The engine's method: the base class that the stubs see here has none.
+        return bool(super()._configure_connection(connection))  # type: ignore[misc]
 
     def renew(self) -> None:
         """Go on after a refusal; only where nothing can have been written before it."""
@@ -111,18 +179,46 @@ class PairMember(_Wrapper):
         return bool(self.connection.info.transaction_status != 0)
 
 
+# How often a writer connects again, at most, when its new session ends at once.
+_ATTEMPTS = 3
+
+
 class Writer(PairMember):
     """The connection of a writer's alias: in read-only mode closed, or the twin's, whoever kept a reference."""
 
-    def connect(self) -> None:
-        """Connect, and learn from the new session whether the switch is on."""
+    connecting = False
+
+    def connect(self, *, attempts: int = _ATTEMPTS) -> None:
+        """Connect, and learn from the new session whether the switch is on.
+
+        A pooler may hand out a session that is just being ended. Nothing of the site's was sent on it: once more.
+        """
         started = time.monotonic()
+        self.connecting = True
+        try:
+            self._connect_at(started)
+        except (following.load_driver().OperationalError, OperationalError) as error:
+            # What a pooler says after a wait, or of a login, is something else.
+            at_once = self.connection is not None and time.monotonic() - started < following.ASK_SECONDS
+            ended = at_once and (self.connection.closed or sqlstate_of(error) in ENDED)
+            if attempts <= 1 or not ended:
+                raise
+            self.close()
+            self.ended = True
+            self.connect(attempts=attempts - 1)
+        finally:
+            self.connecting = False
+
+    def _connect_at(self, started: float) -> None:
         super().connect()
-        if not following.can_tell(self.connection):
-            return
+        if self.alias == NO_DB_ALIAS or not following.can_tell(self.connection):
+            return  # Django's own to the server, which makes and drops databases: it has no switch
         if mode.follows():
-            following.meet_writer(self.alias, self.connection, started=started)
-            if following.watch_of(self.connection).fenced:
+            # Kept here: who receives the news may ask the database, and so leave this session at once.
+            connection = self.connection
+            following.meet_writer(self.alias, connection, started=started, ended=self.ended)
+            self.ended = False
+            if following.watch_of(connection).fenced:
                 # A pinned request would write on: this session cannot.
                 mode.loosen(self.alias)
         elif _starts_read_only(self.connection):
@@ -143,27 +239,26 @@ class Writer(PairMember):
 
     def get_new_connection(self, conn_params: Any) -> Any:
         self._refuse_in_read_only_mode()
-        connection = super().get_new_connection(conn_params)
-        while self._is_spent(connection):
-            # A pool's, from before the switch: drained, or read-only still.
-            connection.close()
-            self.pool.putconn(connection)  # type: ignore[attr-defined]
-            connection = super().get_new_connection(conn_params)
-        return connection
-
-    def _is_spent(self, connection: Any) -> bool:
-        if not following.is_watched(connection):
-            return False
-        return not following.look(self.alias, connection)
+        return super().get_new_connection(conn_params)
 
     def _cursor(self, name: str | None = None) -> Any:
-        if mode.follows():
+        # As it connects Django asks that very session for its version, whatever a look at a pool's told meanwhile.
+        if mode.follows() and not self.connecting:
             if not mode.is_read_only(self.alias):
-                # It may be connected only now, and find the switch on.
-                self.ensure_connection()
+                self._ensure_told()
             if mode.is_read_only(self.alias) and not self.holds_alias():
                 return connections[self.alias]._cursor(name)  # type: ignore[attr-defined]
         return super()._cursor(name)  # type: ignore[misc]
+
+    def _ensure_told(self) -> None:
+        """Connect, for it may be only now that it finds the switch on; or else let the twin tell."""
+        try:
+            self.ensure_connection()
+        except OperationalError:
+            asked = self.alias in conf.twins() and not self.in_atomic_block
+            # A method of our handler, which the stubs of django.db.connections cannot know.
+            if not asked or not connections.told_by_twin(self.alias):  # type: ignore[attr-defined]
+                raise
 
     def create_cursor(self, name: str | None = None) -> Any:
         if mode.is_read_only(self.alias):
@@ -176,7 +271,8 @@ class Writer(PairMember):
         super().set_autocommit(autocommit, *args, **kwargs)
 
     def _refuse_in_read_only_mode(self) -> None:
-        if not mode.is_read_only(self.alias) or self._is_fenced():
+        # Another thread may have met the switch since this was handed out; there PostgreSQL itself refuses.
+        if mode.follows() or not mode.is_read_only(self.alias) or self.is_fenced:
             return
         # A scope is entered outside the writer's transactions; one that is open all the same is another thread's.
         if mode.scope() is mode.Scope.READ_ONLY or not self.holds_alias():
@@ -187,7 +283,8 @@ class Writer(PairMember):
                 sqlstate=READ_ONLY_TRANSACTION,
             )
 
-    def _is_fenced(self) -> bool:
+    @property
+    def is_fenced(self) -> bool:
         """Tell whether the switch made this session read-only as it began: it may serve a block of reads."""
         return following.is_watched(self.connection) and following.watch_of(self.connection).fenced
 
@@ -199,7 +296,8 @@ class Twin(Renewing, PairMember):
 
     def _may_hold(self) -> bool:
         # In normal mode somebody asked for the twin by its own name: that does not move the writer's alias.
-        return mode.is_read_only(_writer(self)) and super()._may_hold()
+        writer = _writer(self)
+        return (held.handed == writer or mode.is_read_only(writer)) and super()._may_hold()
 
     def connect(self) -> None:
         try:
@@ -218,9 +316,7 @@ class Twin(Renewing, PairMember):
             self.close()
 
     def _configure_connection(self, connection: Any) -> bool:
-        # Also called by psycopg's pool for each connection it opens.
-        # The engine's method: the base class that the stubs see here has none.
-        configured = bool(super()._configure_connection(connection))  # type: ignore[misc]
+        configured = super()._configure_connection(connection)
         _refuse_writers_login(connection, self.alias)
         return _start_read_only(connection) or configured
 

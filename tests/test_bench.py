@@ -7,17 +7,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def _bench(*arguments: str, server: str) -> subprocess.CompletedProcess[str]:
+def _bench(*arguments: str, server: str, seconds: int = 60) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "tests.bench", *arguments],
         cwd=ROOT,
         env={**os.environ, "TEST_DATABASE_URL": server},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=seconds,
     )
 
 
@@ -25,6 +27,16 @@ def test_bench_prints_a_table_per_part_with_its_bar(server: str) -> None:
     # The queries need the alternatives installed: make bench.
     done = _bench("import", "provision", "--quick", server=server)
     assert (done.returncode, done.stdout.count("### "), "Bar: " in done.stdout) == (0, 3, True), done.stderr
+
+
+@pytest.mark.slow
+def test_bench_of_the_switch_prints_a_table_for_each_of_its_bars(server: str) -> None:
+    # What people use instead is measured where it is installed: make bench.
+    done = _bench("switch", "--quick", server=server, seconds=300)
+    tables = [f"### {title}" in done.stdout for title in ("Reach", "`on` with", "A request", "Closing")]
+    assert (done.returncode, all(tables), "Bar: no request lost: **met**" in done.stdout) == (0, True, True), (
+        done.stdout + done.stderr
+    )
 
 
 def test_bench_names_its_parts_when_asked_for_another(server: str) -> None:

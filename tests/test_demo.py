@@ -15,9 +15,13 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from tests.demo.cutover import balance, serve_fleet, switch_on, verify
 from tests.demo.interrupts import Interrupts
+from tests.demo.ledger import TAKEN
+from tests.demo.rehearsal import compare, make_database, migrate, provision, refuse_writes
 from tests.demo.stage import url_for
-from tests.demo.story import Step, Tale, compare, make_database, migrate, provision, refuse_writes, tell
+from tests.demo.story import tell
+from tests.demo.tale import Step, Tale
 from tests.plugin import PREFIX
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -61,6 +65,22 @@ def write_meanwhile(tale: Tale) -> None:
         writer.execute("INSERT INTO shop_tag (name) VALUES ('meanwhile')")
 
 
+def write_past_the_switch(tale: Tale) -> None:
+    """A write that nothing binds: a superuser's"""
+    with psycopg.connect(tale.stage.admin_url) as superuser:
+        superuser.execute("UPDATE shop_product SET stock = stock + 1 WHERE sku = 'SHOP-001'")
+
+
+def lose_an_order(tale: Tale) -> None:
+    """An order that was acknowledged, and is gone"""
+    acknowledged = next(tale.ledger.entries(TAKEN)).order
+    with tale.stage.connect() as writer:
+        writer.execute(
+            "DELETE FROM shop_orderline USING shop_order o WHERE o.id = order_id AND email = %s", [acknowledged]
+        )
+        writer.execute("DELETE FROM shop_order WHERE email = %s", [acknowledged])
+
+
 @pytest.mark.parametrize(
     ("steps", "named"),
     [
@@ -73,6 +93,16 @@ def write_meanwhile(tale: Tale) -> None:
             (make_database, migrate, write_meanwhile, compare),
             r"the data changed.*\n\nStep 4 \(Nothing was written\) is not as told",
             id="somebody wrote",
+        ),
+        pytest.param(
+            (make_database, migrate, provision, serve_fleet, switch_on, write_past_the_switch, verify),
+            r"read_only ended with 1: (?s:.*)table public\.shop_product: 1 rows(?s:.*)\n\nStep 7 \(Is a copy",
+            id="somebody wrote after the receipt",
+        ),
+        pytest.param(
+            (make_database, migrate, serve_fleet, lose_an_order, balance),
+            r"acknowledged is not what is there\n\nStep 5 \(The ledger",
+            id="an acknowledged order is gone",
         ),
     ],
 )
@@ -88,7 +118,7 @@ def test_a_step_that_is_not_as_told_is_named_and_the_exit_status_says_so(
     assert "Left behind: nothing." in told
 
 
-@pytest.mark.parametrize("line", ["migrate", "DB_READ_ONLY=1"])
+@pytest.mark.parametrize("line", ["migrate", "DB_READ_ONLY=1", "--receipt receipt.json"])
 def test_ctrl_c_leaves_no_process_database_role_or_folder(server: str, tmp_path: Path, line: str) -> None:
     env = {**os.environ, "DATABASE_URL": server, "TMPDIR": str(tmp_path)}
     demo = subprocess.Popen(

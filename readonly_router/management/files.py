@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -22,16 +21,33 @@ def writable(name: str | None) -> Path | None:
     if name is None:
         return None
     path = Path(name)
-    if path.is_dir() or not os.access(path if path.exists() else path.absolute().parent, os.W_OK):
-        raise SwitchError(f"The receipt cannot be written to {name}; name a file in a directory you may write to.")
+    try:
+        # What is no file (/dev/stdout, a pipe) would be replaced by one.
+        if path.exists() and not path.is_file():
+            raise FileExistsError("it is no regular file")
+        _part(path).touch()
+        _part(path).unlink()
+    except (OSError, ValueError) as error:
+        raise SwitchError(
+            f"The receipt cannot be written to {name} ({error}); name a file in a directory you may write to."
+        ) from None
     return path
 
 
 def replace(path: Path, text: str) -> None:
     """Write a file in whole or not at all."""
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(text + "\n")
-    part.replace(path)
+    try:
+        _part(path).write_text(text + "\n")
+        _part(path).replace(path)
+    except OSError as error:
+        raise SwitchError(
+            f"Switched and proved, but the receipt could not be written to {path} ({error}); it is kept with its "
+            "event, where read_only verify finds it by itself and read_only on --receipt writes it anew."
+        ) from None
+
+
+def _part(path: Path) -> Path:
+    return path.with_name(f"{path.name}.part")
 
 
 def receipts(name: str, databases: Sequence[str] | None) -> list[Receipt]:

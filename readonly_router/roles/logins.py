@@ -38,7 +38,7 @@ def session(who: str, params: Mapping[str, Any], *, role: str = "") -> Iterator[
         if through_pooler(connection):
             raise ProvisioningError(
                 f"A pooler stands between this command and PostgreSQL for {who}; "
-                "name a direct connection with --admin-url."
+                "name a direct connection with --admin-url (or DATABASE_ADMIN_URL)."
             )
         # Names in the catalogs are then spelt with their schema, and no object of the site's shadows one of ours.
         connection.execute("SET search_path = ''")

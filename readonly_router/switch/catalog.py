@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterable
 from dataclasses import replace
@@ -13,7 +14,7 @@ from psycopg import sql
 
 from ..errors import SwitchError
 from .mark import EVENTS, MARKED, SETTING, SWITCH_LOCK, WRITABLE_LOCK
-from .receipt import Horizon
+from .receipt import NOT_COUNTED, Horizon
 from .spec import RoleFacts, Session
 
 Connection = psycopg.Connection[Any]
@@ -38,6 +39,14 @@ def roles(connection: Connection, names: Iterable[str]) -> dict[str, RoleFacts]:
     }
 
 
+def can_log_in(connection: Connection, names: Iterable[str]) -> tuple[str, ...]:
+    """Return those of the roles that may log in."""
+    rows = connection.execute(
+        "SELECT rolname::text FROM pg_roles WHERE rolcanlogin AND rolname = ANY (%s) ORDER BY 1", [list(names)]
+    )
+    return tuple(row[0] for row in rows)
+
+
 _MARKED = """SELECT r.rolname::text FROM pg_db_role_setting s
     JOIN pg_roles r ON r.oid = s.setrole JOIN pg_database d ON d.oid = s.setdatabase
     WHERE d.datname = current_database() AND %s = ANY (s.setconfig) ORDER BY 1"""
@@ -54,6 +63,8 @@ _UNCOVERED = """WITH writing AS (
         UNION SELECT a.grantee FROM pg_class c, aclexplode(c.relacl) a
         WHERE c.relkind IN ('r', 'p', 'v', 'S', 'f') AND c.oid >= 16384
           AND a.privilege_type IN ('INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'USAGE')
+        UNION SELECT a.grantee FROM pg_attribute t, aclexplode(t.attacl) a
+        WHERE t.attrelid >= 16384 AND a.privilege_type IN ('INSERT', 'UPDATE')
         UNION SELECT oid FROM pg_roles WHERE rolname IN ('pg_write_all_data', 'pg_execute_server_program'))
     SELECT r.rolname::text, r.rolsuper FROM pg_roles r WHERE r.rolcanlogin AND NOT r.rolname = ANY (%(fenced)s)
       AND (r.rolsuper OR (has_database_privilege(r.oid, current_database(), 'CONNECT') AND EXISTS (
@@ -66,6 +77,19 @@ def unfenced(connection: Connection, fenced: Iterable[str]) -> tuple[tuple[str, 
     return tuple(name for name, is_super in rows if not is_super), tuple(
         name for name, is_super in rows if is_super
     )
+
+
+_UNREADABLE = """SELECT format('%%I.%%I', n.nspname, c.relname) FROM pg_class c
+    JOIN pg_namespace n ON n.oid = c.relnamespace, pg_roles w, pg_roles t
+    WHERE w.rolname = %s AND t.rolname = %s AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.oid >= 16384
+      AND has_schema_privilege(w.oid, n.oid, 'USAGE') AND has_table_privilege(w.oid, c.oid, 'SELECT')
+      AND NOT (has_schema_privilege(t.oid, n.oid, 'USAGE') AND has_table_privilege(t.oid, c.oid, 'SELECT'))
+    ORDER BY 1"""
+
+
+def unreadable(connection: Connection, writer: str, twin: str) -> tuple[str, ...]:
+    """Return the relations that the writer reads and its twin does not."""
+    return tuple(row[0] for row in connection.execute(_UNREADABLE, [writer, twin]))
 
 
 # -- sessions
@@ -160,6 +184,12 @@ def unlock(connection: Connection, name: str) -> None:
     connection.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", [name])
 
 
+def system_identifier(connection: Connection) -> str:
+    """Return what tells this server, and its standbys, from every other."""
+    row = connection.execute("SELECT system_identifier::text FROM pg_control_system()").fetchone()
+    return str(row[0]) if row else ""
+
+
 def server_time(connection: Connection) -> datetime:
     """Return the server's clock as an aware datetime."""
     row = connection.execute("SELECT clock_timestamp()").fetchone()
@@ -187,14 +217,15 @@ def events_table(connection: Connection) -> sql.Composed | None:
     return sql.SQL("{}").format(sql.Identifier(rows[0][0], EVENTS)) if rows else None
 
 
-_LAST = """SELECT id, at, kind, reason, eta, by, receipt, details FROM {}
-    WHERE alias = %s AND kind NOT IN ('exec', 'migrate') ORDER BY id DESC LIMIT 1"""
+# By its role: another site of the same database may use the same alias, or this site another one.
+_LAST = """SELECT id, at, kind, reason, eta, by, roles, receipt, details FROM {} WHERE roles @> %s::jsonb
+    AND kind NOT IN ('exec', 'migrate') ORDER BY id DESC LIMIT 1"""
 
 
-def last_event(connection: Connection, table: sql.Composed, alias: str) -> dict[str, Any] | None:
-    """Return the last act on the alias's switch."""
+def last_event(connection: Connection, table: sql.Composed, writer: str) -> dict[str, Any] | None:
+    """Return the last act on the switch of a writer's role."""
     cursor = connection.cursor(row_factory=psycopg.rows.dict_row)
-    return cursor.execute(sql.SQL(_LAST).format(table), [alias]).fetchone()
+    return cursor.execute(sql.SQL(_LAST).format(table), [json.dumps([writer])]).fetchone()
 
 
 # -- where the database stands
@@ -205,9 +236,12 @@ SETTLE_SECONDS = 11.0
 
 _PLACE = """SELECT (SELECT system_identifier::text FROM pg_control_system()), current_database()::text,
     (SELECT oid::bigint FROM pg_database WHERE datname = current_database()),
-    (SELECT timeline_id FROM pg_control_checkpoint()), pg_current_wal_insert_lsn()::text,
+    -- Of the WAL: a promoted standby's control file still has the old one until its first checkpoint.
+    ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int,
+    pg_current_wal_insert_lsn()::text,
     pg_snapshot_xmax(s)::text::bigint, ARRAY(SELECT x::text::bigint FROM pg_snapshot_xip(s) x ORDER BY 1),
-    (SELECT coalesce(stats_reset::text, '') FROM pg_stat_database WHERE datname = current_database())
+    (SELECT CASE WHEN current_setting('track_counts')::bool THEN coalesce(stats_reset::text, '') ELSE %s END
+     FROM pg_stat_database WHERE datname = current_database())
     FROM pg_current_snapshot() s"""
 
 # Without the events of the switch itself, and what ANALYZE writes.
@@ -233,7 +267,7 @@ def horizon(connection: Connection) -> Horizon:
 
 def place(connection: Connection) -> Horizon:
     """Return where the database stands, without its sequences, prepared transactions and counters."""
-    row = connection.execute(_PLACE).fetchone()
+    row = connection.execute(_PLACE, [NOT_COUNTED]).fetchone()
     if row is None:
         raise SwitchError("PostgreSQL did not say where the database stands.")
     system, database, oid, timeline, lsn, next_xid, running, since = row
@@ -309,18 +343,41 @@ def _one_by_one(connection: Connection, readable: list[Any]) -> dict[int, tuple[
     return values
 
 
+# An id that is taken is in no snapshot until a later one is over, but its holder locks it, for everybody to see.
+_WRITING = """SELECT EXISTS (SELECT FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+    WHERE l.locktype = 'transactionid' AND l.mode = 'ExclusiveLock' AND l.granted
+      AND a.datname = current_database() AND a.pid <> pg_backend_pid())"""
+
+
+def somebody_writes(connection: Connection) -> bool:
+    """Tell whether another session of this database has a transaction open that may have written."""
+    row = connection.execute(_WRITING).fetchone()
+    return bool(row and row[0])
+
+
 _UNSETTLED = """SELECT format('process %%s of ''%%s''', a.pid, a.usename) FROM pg_stat_activity a
     WHERE a.datname = current_database() AND a.pid <> pg_backend_pid() AND a.usename IS NOT NULL
       AND NOT a.usename = ANY (%(reading)s)
       AND (a.state_change IS NULL OR a.backend_xid IS NOT NULL
-           OR a.state_change > clock_timestamp() - %(settle)s * interval '1 second'
-           OR (%(never)s AND a.state_change > %(since)s)) ORDER BY a.pid"""
+           OR (a.state_change > clock_timestamp() - %(settle)s * interval '1 second'
+               -- One that is at work reports when it becomes idle, at most once a second (PGSTAT_MIN_INTERVAL).
+               AND NOT (a.state = 'idle' AND a.state_change > %(asked)s + interval '1.1 seconds'))
+           -- It reports when it is idle, and has not been since.
+           OR (a.state <> 'idle' AND a.backend_type <> 'walsender' AND a.state_change > %(since)s)
+           OR (%(never)s AND a.state_change BETWEEN %(since)s AND %(asked)s + interval '1.1 seconds'))
+    ORDER BY a.pid"""
 
 
-def unsettled(connection: Connection, *, since: Any, reading: Iterable[str]) -> tuple[str, ...]:
-    """Return the sessions that may have written what the server has not counted yet; `reading` are twins."""
+def unsettled(
+    connection: Connection, *, since: datetime, asked: datetime, reading: Iterable[str]
+) -> tuple[str, ...]:
+    """Return the sessions of which the server may not have counted yet what they wrote from `since` to `asked`.
+
+    `reading` are twins.
+    """
     wanted = {
         "since": since,
+        "asked": asked,
         "reading": list(reading),
         "settle": SETTLE_SECONDS,
         "never": connection.info.server_version < 150000,

@@ -16,6 +16,10 @@ from .spec import Order, Session, Tell
 # Between two looks; and between two lines of progress.
 PAUSE_SECONDS = 0.02
 TELL_SECONDS = 1.0
+# An idle session is ended in a moment of rest, so that no query is on its way to it; if it never rests, after a
+# time in which whoever follows the switch has left it (following.ASK_SECONDS).
+REST_SECONDS = 0.05
+RUSH_SECONDS = 1.0
 # How long --force lets sessions end by themselves after it cancelled their queries, and after it ended them.
 CANCEL_SECONDS = 1.0
 END_SECONDS = 5.0
@@ -60,7 +64,8 @@ def fate(
 
     Who began later than `switched_at` began read-only, but for background workers, which start again by
     themselves, and for sessions that write through the switch. An idle session ends once it was idle for the
-    grace, or the grace is over; a transaction is never ended, and what cannot be seen is never taken for drained.
+    grace, or the grace is over, when it rests; a transaction is never ended, and what cannot be seen is never
+    taken for drained.
     """
     client = session.kind == CLIENT
     if client and not writes_through and session.began is not None and session.began > switched_at:
@@ -68,9 +73,13 @@ def fate(
     if session.kind == "parallel worker":
         return Fate.LEFT  # as its leader
     idle = client and session.state == "idle"
-    if idle and (elapsed >= grace or (session.idle_for or 0.0) >= grace):
+    if idle and (elapsed >= grace or (session.idle_for or 0.0) >= grace) and _rests(session, elapsed - grace):
         return Fate.END
     return Fate.WAIT
+
+
+def _rests(session: Session, waited: float) -> bool:
+    return (session.idle_for or 0.0) >= REST_SECONDS or waited >= RUSH_SECONDS
 
 
 def drain(
@@ -84,12 +93,14 @@ def drain(
     began = time.monotonic()
     ended: set[int] = set()
     told = began
+    # Who begins to log in later than this meets the setting: on a busy server somebody always does.
+    awaited = catalog.starting(connection)
     while True:
         elapsed = time.monotonic() - began
-        left, idle = _look(connection, roles, switched_at, elapsed=elapsed, grace=order.grace)
+        left, idle = _look(connection, roles, switched_at, awaited, elapsed=elapsed, grace=order.grace)
         if left.drained or elapsed >= order.deadline:
             return left, len(ended)
-        ended |= _end(connection, idle)
+        ended |= _end(connection, idle, waited=elapsed - order.grace)
         if time.monotonic() - told >= TELL_SECONDS:
             tell(_progress(left, order))
             told = time.monotonic()
@@ -104,30 +115,49 @@ def force(
     busy = tuple(session for session in left.sessions if session.state == "active")
     tell(f"cancel {len(busy)} queries")
     _signal(connection, _CANCEL, busy)
-    left, _ = _wait(connection, roles, switched_at, seconds=CANCEL_SECONDS, ending=False)
+    awaited = left.starting
+    left, _ = _wait(connection, roles, switched_at, awaited, seconds=CANCEL_SECONDS, ending=False)
     tell(f"end {len(left.sessions)} sessions")
-    return _wait(connection, roles, switched_at, seconds=END_SECONDS, ending=True)
+    return _wait(connection, roles, switched_at, awaited, seconds=END_SECONDS, ending=True)
 
 
 def _wait(
-    connection: Connection, roles: Sequence[str], switched_at: datetime, *, seconds: float, ending: bool
+    connection: Connection,
+    roles: Sequence[str],
+    switched_at: datetime,
+    awaited: Sequence[int],
+    *,
+    seconds: float,
+    ending: bool,
 ) -> tuple[Left, int]:
     deadline, ended = time.monotonic() + seconds, set[int]()
     while True:
-        left, _ = _look(connection, roles, switched_at, elapsed=0.0, grace=0.0)
-        if left.drained or time.monotonic() >= deadline:
+        left, _ = _look(connection, roles, switched_at, awaited, elapsed=0.0, grace=0.0)
+        # No signal ends a prepared transaction.
+        beyond = left.prepared and not (left.sessions or left.starting)
+        if left.drained or beyond or time.monotonic() >= deadline:
             return left, len(ended)
         if ending:
             ended |= _signal(connection, _TERMINATE, left.sessions)
         time.sleep(PAUSE_SECONDS)
 
 
+def _still_starting(connection: Connection, awaited: Sequence[int]) -> tuple[int, ...]:
+    """Return those of the processes that are logging in still; to be asked before the sessions are."""
+    return tuple(pid for pid in catalog.starting(connection) if pid in awaited) if awaited else ()
+
+
 def _look(
-    connection: Connection, roles: Sequence[str], switched_at: datetime, *, elapsed: float, grace: float
+    connection: Connection,
+    roles: Sequence[str],
+    switched_at: datetime,
+    awaited: Sequence[int],
+    *,
+    elapsed: float,
+    grace: float,
 ) -> tuple[Left, tuple[Session, ...]]:
-    """Return what is left, and which sessions of it are to be ended."""
-    # Before the sessions: see catalog.starting.
-    starting = catalog.starting(connection)
+    """Return what is left, and which sessions of it are to be ended; `awaited` were logging in at the switch."""
+    starting = _still_starting(connection, awaited)
     through = catalog.writing_through(connection)
     fates = {
         session: fate(
@@ -152,11 +182,12 @@ def _look(
 # Never in the WHERE clause: the planner puts what is no equality first, and would end every session it may.
 _END_IDLE = """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE pid = %s AND backend_start = %s AND state = 'idle'"""
+_AT_REST = f" AND clock_timestamp() - state_change >= interval '{REST_SECONDS} seconds'"
 
 
-def _end(connection: Connection, idle: Iterable[Session]) -> set[int]:
+def _end(connection: Connection, idle: Iterable[Session], *, waited: float) -> set[int]:
     """End sessions that are idle still: pids are reused, and a session may have gone back to work."""
-    return _signal(connection, _END_IDLE, idle)
+    return _signal(connection, _END_IDLE if waited >= RUSH_SECONDS else _END_IDLE + _AT_REST, idle)
 
 
 _CANCEL = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE pid = %s AND backend_start = %s"
@@ -177,21 +208,29 @@ def renew(
 ) -> tuple[Session, ...]:
     """End the idle sessions that began while the switch was on, for they stay read-only; return those left.
 
-    Whoever shares them, a pooler or a program that keeps its connection, gets a writable one next.
+    Whoever shares them, a pooler or a program that keeps its connection, gets a writable one next. What writes
+    through the switch is no such session: it is left alone.
     """
-    deadline = time.monotonic() + grace
+    started = time.monotonic()
     ended = 0
+    # They may have met the setting before it was reset.
+    awaited = catalog.starting(connection)
     while True:
+        starting = _still_starting(connection, awaited)
+        through = catalog.writing_through(connection)
         stale = tuple(
             session
             for session in catalog.sessions(connection, roles)
             if session.kind == CLIENT and session.began is not None and after <= session.began <= before
+            if session.pid not in through
         )
-        if not stale or time.monotonic() >= deadline:
+        waited = time.monotonic() - started
+        if not (stale or starting) or waited >= grace:
             if ended:
                 tell(f"ended {ended} idle sessions that began read-only")
             return stale
-        ended += len(_end(connection, (session for session in stale if session.state == "idle")))
+        idle = (session for session in stale if session.state == "idle")
+        ended += len(_end(connection, (session for session in idle if _rests(session, waited)), waited=waited))
         time.sleep(PAUSE_SECONDS)
 
 

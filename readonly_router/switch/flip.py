@@ -10,7 +10,7 @@ from typing import Any
 from psycopg import sql
 
 from ..errors import SwitchError
-from .catalog import Connection, events_table, server_time
+from .catalog import Connection, can_log_in, events_table, server_time
 from .mark import CHANNEL, MARK, SETTING
 from .receipt import Receipt
 from .spec import Operator, Order, Target
@@ -26,8 +26,10 @@ def flip_on(connection: Connection, target: Target, order: Order, roles: Iterabl
     with connection.transaction():
         for role in roles:
             _execute(connection, "ALTER ROLE {} IN DATABASE {} SET {} = {}", role, SETTING, MARK)
-            if order.fence == "login":
-                connection.execute(sql.SQL("ALTER ROLE {} NOLOGIN").format(sql.Identifier(role)))
+        # Noted, for off gives back only what was taken.
+        taken = can_log_in(connection, roles) if order.fence == "login" else ()
+        for role in taken:
+            connection.execute(sql.SQL("ALTER ROLE {} NOLOGIN").format(sql.Identifier(role)))
         event = write_event(
             connection,
             target,
@@ -36,7 +38,7 @@ def flip_on(connection: Connection, target: Target, order: Order, roles: Iterabl
             roles=roles,
             reason=order.reason,
             eta=order.eta,
-            details={"fence": order.fence},
+            details={"fence": order.fence, "nologin": taken},
         )
         _tell(connection)
     return event, server_time(connection)
@@ -52,16 +54,20 @@ def flip_off(
     kind: str = "off",
     reason: str = "",
 ) -> datetime:
-    """Reset what on set, and only that; return a time of the server's clock just before the commit."""
+    """Reset what on set, and only that; return a time of the server's clock after the commit.
+
+    A session that began later than that began writable; the commit may take long (a synchronous standby).
+    """
     roles = tuple(roles)
     with connection.transaction():
         for role in roles:
             _execute(connection, "ALTER ROLE {} IN DATABASE {} RESET {}", role, SETTING)
         for role in logins:
             connection.execute(sql.SQL("ALTER ROLE {} LOGIN").format(sql.Identifier(role)))
-        write_event(connection, target, kind, operator, roles=roles, reason=reason)
+        closed = dict.fromkeys((target.writer, *roles))
+        write_event(connection, target, kind, operator, roles=closed, reason=reason)
         _tell(connection)
-        return server_time(connection)
+    return server_time(connection)
 
 
 def _execute(connection: Connection, text: str, role: str, setting: str, value: str = "") -> None:

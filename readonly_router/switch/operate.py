@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -20,11 +20,11 @@ from ..roles.logins import first_line
 from . import catalog, preflight
 from .catalog import Connection
 from .drain import Left, drain, force, renew
-from .flip import flip_off, flip_on, write_receipt
+from .flip import flip_off, flip_on, write_event, write_receipt
 from .mark import SETTING, SWITCH_LOCK, WRITABLE_LOCK
 from .receipt import Receipt
 from .spec import Operator, Order, State, Target, Tell, print_nothing
-from .targets import connect, session, target_for
+from .targets import begins_read_only, session, target_for
 
 Databases = str | Iterable[str] | None
 
@@ -38,6 +38,7 @@ class Throw:
     state: State
     roles: tuple[str, ...] = ()
     event: int = 0
+    fence: str = "settings"
     switched_at: datetime | None = None
     flipped: bool = False
     tell: Tell = field(default=print_nothing)
@@ -71,19 +72,35 @@ def switch_on(
         grace=_seconds(conf.grace() if grace is None else grace),
         deadline=_seconds(conf.deadline() if deadline is None else deadline),
         force=force,
-        fence=conf.fence() if fence is None else fence,
+        fence=_fence(fence),
         writers=tuple(writers),
         show_queries=show_queries,
     )
-    if order.fence not in {"settings", "login"}:
-        raise ConfigurationError(f"fence={order.fence!r} is not understood; it is 'settings' or 'login'.")
-    with _throws(databases, admin, tell) as throws, told_in_one_line():
+    with told_in_one_line(), _throws(databases, admin, tell) as throws:
         return _switch_on(throws, order)
 
 
-def _switch_on(throws: list[Throw], order: Order) -> tuple[Receipt, ...]:
+def preview(
+    databases: Databases = None,
+    *,
+    fence: str | None = None,
+    writers: Iterable[str] = (),
+    admin: Mapping[str, Any] | None = None,
+) -> tuple[State, ...]:
+    """Return how each writer's switch stands; raise SwitchError where `switch_on` would refuse."""
+    order = Order(operator=Operator.here(), fence=_fence(fence), writers=tuple(writers))
+    with told_in_one_line(), _throws(databases, admin, print_nothing) as throws:
+        _accept(throws, order)
+        return tuple(throw.state for throw in throws)
+
+
+def _accept(throws: list[Throw], order: Order) -> None:
     for throw in throws:
         throw.roles = preflight.accepted(throw.connection, throw.target, throw.state, order, throw.tell)
+
+
+def _switch_on(throws: list[Throw], order: Order) -> tuple[Receipt, ...]:
+    _accept(throws, order)
     try:
         for throw in throws:
             _flip(throw, order)
@@ -101,12 +118,28 @@ def _flip(throw: Throw, order: Order) -> None:
     if state.read_only:
         # An earlier command did not live to prove it: this one does, and undoes it where it cannot.
         throw.tell(f"on already since {_clock(state.since)}, but not proved: proving it now")
-        throw.event, throw.flipped = state.event or 0, True
+        throw.event, throw.flipped = state.event or _found(throw, order), True
+        throw.fence = "login" if state.nologin else "settings"
         throw.switched_at = catalog.server_time(throw.connection)
         return
-    throw.flipped = True
+    throw.flipped, throw.fence = True, order.fence
     throw.event, throw.switched_at = flip_on(throw.connection, throw.target, order, throw.roles)
     throw.tell(f"new sessions of {_names(throw.roles)} begin read-only")
+
+
+def _found(throw: Throw, order: Order) -> int:
+    """Write the event that a switch which is on has lost, so that the receipt has its place."""
+    details = {"fence": "settings", "nologin": ()}
+    return write_event(
+        throw.connection,
+        throw.target,
+        "on",
+        order.operator,
+        roles=throw.roles,
+        reason=order.reason,
+        eta=order.eta,
+        details=details,
+    )
 
 
 def _prove(throw: Throw, order: Order) -> Receipt:
@@ -122,7 +155,7 @@ def _prove(throw: Throw, order: Order) -> Receipt:
     if not left.drained:
         raise _missed(throw, left, order)
     throw.tell(f"drained: {ended} sessions ended, none left that could write")
-    if order.fence == "settings":
+    if throw.fence == "settings":
         _try_the_door(throw.target)
     receipt = _receipt(throw, order, ended=ended)
     catalog.unlock(connection, WRITABLE_LOCK)
@@ -141,12 +174,20 @@ def _missed(throw: Throw, left: Left, order: Order) -> DrainError:
 
 def _try_the_door(target: Target) -> None:
     """Log in the way the site does, and see that the session begins read-only."""
-    with connect(f"the writer '{target.alias}'", target.site) as connection:
-        row = connection.execute("SELECT current_setting(%s)", [SETTING]).fetchone()
-        if row is None or row[0] != "on":
-            raise SwitchError(
-                f"DATABASES['{target.alias}'] still begins a writable session ({SETTING} is off: in OPTIONS, or "
-                "set by a pooler); remove that, or use --fence login. The switch was undone."
+    if not begins_read_only(target):
+        raise SwitchError(
+            f"DATABASES['{target.alias}'] still begins a writable session ({SETTING} is off: in OPTIONS, or "
+            "set by a pooler); remove that, or use --fence login. The switch was undone."
+        )
+
+
+def _tell_who_keeps_it(throw: Throw) -> None:
+    """Say so where the writer begins read-only still: what others set is theirs."""
+    with suppress(SwitchError):
+        if begins_read_only(throw.target):
+            throw.tell(
+                f"sessions of '{throw.target.writer}' still begin read-only, and not by the switch: see {SETTING} "
+                "of the role, the database and the server"
             )
 
 
@@ -170,7 +211,7 @@ def _receipt(throw: Throw, order: Order, *, ended: int) -> Receipt:
                 alias=throw.target.alias,
                 horizon=replace(horizon, next_xid=own + 1),
                 roles=throw.roles,
-                fence=order.fence,
+                fence=throw.fence,
                 uncovered=uncovered,
                 superusers=superusers,
                 switched_at=state.since or at or now,
@@ -202,8 +243,8 @@ def _undo(throws: Iterable[Throw], order: Order, cause: BaseException) -> None:
 def _failed_undo(throw: Throw, order: Order) -> str:
     try:
         _undo_one(throw, order)
-    except (psycopg.Error, SwitchError) as error:
-        return f"'{throw.target.alias}' ({first_line(error)})"
+    except (psycopg.Error, SwitchError, KeyboardInterrupt) as error:
+        return f"'{throw.target.alias}' ({first_line(error) or 'interrupted again'})"
     return ""
 
 
@@ -241,11 +282,11 @@ def switch_off(
     """
     wait = _seconds(conf.grace() if grace is None else grace)
     opened = []
-    with _throws(databases, admin, tell) as throws, told_in_one_line():
+    with told_in_one_line(), _throws(databases, admin, tell) as throws:
         for throw in throws:
             preflight.accepted_off(throw.connection, throw.target, throw.state)
         for throw in throws:
-            if not throw.state.read_only:
+            if not (throw.state.read_only or throw.state.gone):
                 throw.tell("off already: nothing to do")
                 continue
             _open_again(
@@ -258,6 +299,7 @@ def switch_off(
                 grace=wait,
             )
             throw.tell("writable again")
+            _tell_who_keeps_it(throw)
             opened.append(throw.target.alias)
     return tuple(opened)
 
@@ -278,7 +320,7 @@ def _open_again(
     )
     if state.since is None:
         return
-    left = renew(connection, state.fenced, after=state.since, before=before, grace=max(grace, 0.5), tell=tell)
+    left = renew(connection, state.fenced, after=state.since, before=before, grace=max(grace, 1.5), tell=tell)
     for one in left:
         tell(f"still read-only until it connects anew: {one.says()}")
 
@@ -286,7 +328,7 @@ def _open_again(
 def stored_receipt(connection: Connection, target: Target) -> Receipt:
     """Return the receipt kept with the switch that is on."""
     table = catalog.events_table(connection)
-    event = catalog.last_event(connection, table, target.alias) if table is not None else None
+    event = catalog.last_event(connection, table, target.writer) if table is not None else None
     if event is None or event["receipt"] is None:
         raise SwitchError(f"No receipt is kept for '{target.alias}'; name the file that read_only on wrote.")
     return Receipt.from_json(json.dumps(event["receipt"]))
@@ -297,17 +339,26 @@ def stored_receipt(connection: Connection, target: Target) -> Receipt:
 
 @contextmanager
 def _throws(databases: Databases, admin: Mapping[str, Any] | None, tell: Tell) -> Iterator[list[Throw]]:
-    """Open every database's session and take its lock, so that one operator acts at a time."""
+    """Open every database's session and take its lock, so that one operator acts at a time.
+
+    Aliases that lead to the same role of the same database (past a pooler and through it) have one switch.
+    """
     refuse_locked()
     began = time.monotonic()
     with ExitStack() as stack:
-        throws = []
+        throws: list[Throw] = []
         for alias in aliases(databases):
-            target = target_for(alias, admin=admin)
+            target, say = target_for(alias, admin=admin), _timed(tell, alias, began)
+            neighbours = [
+                throw.target for throw in throws if target.server and throw.target.server == target.server
+            ]
+            if same := [each.alias for each in neighbours if each.writer == target.writer]:
+                say(f"the same role of the same database as '{same[0]}'")
+                continue
             connection = stack.enter_context(session(target))
             preflight.refuse_standby(connection, target)
-            _take_lock(connection, target)
-            say = _timed(tell, alias, began)
+            if not neighbours:
+                _take_lock(connection, target)
             state = preflight.state_of(connection, target)
             throws.append(Throw(target=target, connection=connection, state=state, tell=say))
         yield throws
@@ -323,14 +374,24 @@ def _take_lock(connection: Connection, target: Target) -> None:
 
 
 def _timed(tell: Tell, alias: str, began: float) -> Tell:
-    return lambda line: tell(f"[{time.monotonic() - began:7.3f} s] {alias}: {line}")
+    def say(line: str) -> None:
+        # A terminal or a pipe that is gone decides nothing, least of all whether an undo goes on.
+        with suppress(OSError):
+            tell(f"[{time.monotonic() - began:7.3f} s] {alias}: {line}")
+
+    return say
 
 
 def aliases(databases: Databases) -> tuple[str, ...]:
-    """Return writer aliases; by default every pair's."""
+    """Return writer aliases, each once; by default every pair's."""
     if databases is None:
         return tuple(conf.twins())
-    return (databases,) if isinstance(databases, str) else tuple(databases)
+    wanted = tuple(dict.fromkeys((databases,) if isinstance(databases, str) else databases))
+    if strange := [alias for alias in wanted if alias not in conf.twins()]:
+        raise SwitchError(
+            f"'{strange[0]}' is no writer of READONLY_ROUTER_PAIRS; name one of: {', '.join(conf.twins())}."
+        )
+    return wanted
 
 
 def refuse_locked() -> None:
@@ -346,6 +407,13 @@ def told_in_one_line() -> Iterator[None]:
         yield
     except psycopg.Error as error:
         raise SwitchError(f"PostgreSQL said: {first_line(error)}; see read_only status.") from None
+
+
+def _fence(asked: str | None) -> str:
+    wanted = conf.fence() if asked is None else asked
+    if wanted not in {"settings", "login"}:
+        raise ConfigurationError(f"fence={wanted!r} is not understood; it is 'settings' or 'login'.")
+    return wanted
 
 
 def _seconds(written: str | float) -> float:

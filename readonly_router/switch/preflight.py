@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from ..errors import SwitchError
 from . import catalog
@@ -15,12 +16,14 @@ from .targets import connect
 
 def state_of(connection: Connection, target: Target) -> State:
     """Return how the switch of a writer stands: the setting says whether it is on, the events say the rest."""
-    fenced = catalog.marked(connection)
+    marked = catalog.marked(connection)
     table = catalog.events_table(connection)
-    event = catalog.last_event(connection, table, target.alias) if table is not None else None
-    read_only = target.writer in fenced
+    event = catalog.last_event(connection, table, target.writer) if table is not None else None
+    read_only = target.writer in marked
     on = event if event is not None and event["kind"] == "on" else None
     known = on if read_only else None
+    # Another site of this database may have a switch of its own.
+    fenced = tuple(name for name in marked if name == target.writer or (on and name in on["roles"]))
     roles = fenced if read_only else (target.writer,)
     uncovered, superusers = catalog.unfenced(connection, (*roles, str(target.twin.get("user", ""))))
     facts = catalog.roles(connection, roles)
@@ -29,7 +32,7 @@ def state_of(connection: Connection, target: Target) -> State:
         read_only=read_only,
         writer=target.writer,
         fenced=fenced,
-        nologin=_nologin(known, facts) if known else (),
+        nologin=_nologin(connection, on) if on else (),
         uncovered=uncovered,
         superusers=superusers,
         sessions=Counter(session.role for session in catalog.sessions(connection, catalog.everyone(connection))),
@@ -37,16 +40,22 @@ def state_of(connection: Connection, target: Target) -> State:
         reason=known["reason"] if known else "",
         eta=known["eta"] if known else None,
         by=known["by"] if known else "",
-        proved=bool(known and known["receipt"]),
+        proved=known is not None and _is_of_this_server(connection, known["receipt"]),
         event=known["id"] if known else None,
+        gone=bool(on) and not read_only,
         warnings=tuple(_warnings(target, facts, on=bool(on), read_only=read_only, uncovered=uncovered)),
     )
 
 
-def _nologin(event: dict[str, object], facts: dict[str, RoleFacts]) -> tuple[str, ...]:
-    details = event["details"]
-    fenced_off = isinstance(details, dict) and details.get("fence") == "login"
-    return tuple(name for name, fact in facts.items() if fenced_off and not fact.canlogin)
+def _is_of_this_server(connection: Connection, receipt: dict[str, Any] | None) -> bool:
+    """Tell whether a receipt is there and not another server's: pg_upgrade and replication bring events along."""
+    return receipt is not None and receipt["horizon"]["system_identifier"] == catalog.system_identifier(connection)
+
+
+def _nologin(connection: Connection, event: dict[str, Any]) -> tuple[str, ...]:
+    """Return the roles that an on took the login from, and that are still without."""
+    taken = catalog.roles(connection, event["details"].get("nologin", ()))
+    return tuple(name for name, fact in taken.items() if not fact.canlogin)
 
 
 def _warnings(
@@ -58,10 +67,15 @@ def _warnings(
             f"role '{writer.name}' has a {SETTING} of its own in this database ({writer.setting}), which is not "
             "the switch's"
         )
+    elif target.begins_read_only and not read_only:
+        yield (
+            f"sessions of '{target.writer}' begin read-only, and not by the switch: see {SETTING} of the role, "
+            "the database and the server"
+        )
     if on and not read_only:
         yield (
             "the last event is an on, but the setting is gone: somebody reset it, or this database is a copy of "
-            "one in a window; run off to note it"
+            "one in a window; run on to switch it too, or off to note that it is open"
         )
     for name in uncovered:
         yield f"login '{name}' may write and is not covered by the switch; name it with --writer"
@@ -98,11 +112,29 @@ def accepted(connection: Connection, target: Target, state: State, order: Order,
             "--fence login needs a login that may alter the writer's role; name one with --admin-url."
         )
     _refuse_missing_twin(target)
-    for line in state.warnings:
+    unreadable = catalog.unreadable(connection, target.writer, str(target.twin.get("user", "")))
+    for line in (*state.warnings, *_not_added(state, order), *_unreadable(unreadable)):
         tell(f"note: {line}")
     if state.superusers:
         tell(f"note: superusers are bound by nothing: {', '.join(state.superusers)}")
     return wanted
+
+
+def _unreadable(names: tuple[str, ...]) -> Iterator[str]:
+    if names:
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        yield f"the twin cannot read {', '.join(names[:3])}{more}; run create_readonly_role"
+
+
+def _not_added(state: State, order: Order) -> Iterator[str]:
+    """Return what was asked for that the switch which is on already does not do, and is not made to."""
+    if not state.read_only:
+        return
+    for name in order.writers:
+        if name not in state.fenced:
+            yield f"the switch is on without role '{name}'; run off first, then on with --writer {name}"
+    if order.fence == "login" and not state.nologin:
+        yield "the switch is on without fencing logins; run off first, then on with --fence login"
 
 
 def _refuse_role(name: str, fact: RoleFacts | None, target: Target) -> None:
@@ -147,8 +179,10 @@ def accepted_off(connection: Connection, target: Target, state: State) -> None:
     if state.nologin and target.own:
         raise SwitchError("The writer was fenced with NOLOGIN; name a login that may alter it with --admin-url.")
     writer = catalog.roles(connection, (target.writer,)).get(target.writer)
-    if not state.read_only and writer is not None and writer.setting not in {None, "off"}:
+    if not state.read_only and target.begins_read_only:
+        own = writer.setting if writer is not None else None
+        where = f"role '{target.writer}' has {SETTING} = {own} in this database" if own else f"{SETTING} is on"
         raise SwitchError(
-            f"'{target.alias}' is read-only, but not by the switch: role '{target.writer}' has {SETTING} = "
-            f"{writer.setting} in this database, set by somebody else. It is left as it is; ask who set it."
+            f"'{target.alias}' is read-only, but not by the switch: {where}, set by somebody else (for the role, "
+            "the database or the server). It is left as it is; ask who set it."
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from typing import Any
@@ -11,6 +11,8 @@ from typing import Any
 from ..errors import SwitchError
 
 VERSION = 1
+# In the place of a time since which the server counts rows: it does not count them.
+NOT_COUNTED = "track_counts is off"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +88,10 @@ class Receipt:
             for name in ("switched_at", "proved_at", "eta")
             if found[name] is not None
         }
-        return cls(**{**_tuples(cls, found), **times, "horizon": horizon})
+        receipt = cls(**{**_tuples(cls, found), **times, "horizon": horizon})
+        for value in (horizon, receipt):
+            _refuse_strange(value)
+        return receipt
 
 
 def _tuples(kind: type, found: Mapping[str, Any]) -> dict[str, Any]:
@@ -100,6 +105,38 @@ def _tuples(kind: type, found: Mapping[str, Any]) -> dict[str, Any]:
             name: (int(last), bool(called)) for name, (last, called) in found["sequences"].items()
         }
     return values
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) is int
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_time(value: Any) -> bool:
+    return isinstance(value, datetime) and value.tzinfo is not None
+
+
+# What a field may hold, by its annotation.
+_HOLDS: dict[str, Callable[[Any], bool]] = {
+    "str": _is_text,
+    "int": _is_number,
+    "datetime": _is_time,
+    "datetime | None": lambda value: value is None or _is_time(value),
+    "Horizon": lambda value: isinstance(value, Horizon),
+    "tuple[str, ...]": lambda value: isinstance(value, tuple) and all(map(_is_text, value)),
+    "tuple[int, ...]": lambda value: isinstance(value, tuple) and all(map(_is_number, value)),
+    "Mapping[str, int]": lambda value: isinstance(value, dict) and all(map(_is_number, value.values())),
+    "Mapping[str, tuple[int, bool]]": lambda value: isinstance(value, dict),
+}
+
+
+def _refuse_strange(value: Horizon | Receipt) -> None:
+    for each in fields(value):
+        if not _HOLDS[str(each.type)](getattr(value, each.name)):
+            raise ValueError(f"{each.name!r} holds something else")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,10 +166,12 @@ def compare(then: Horizon, now: Horizon, *, unsettled: tuple[str, ...] = ()) -> 
     noted = []
     if then.timeline != now.timeline:
         noted.append(f"timeline {then.timeline} -> {now.timeline}: the server was restored or failed over")
-    if (then.next_xid, then.running) != (now.next_xid, now.running):
+    ids_moved = (then.next_xid, then.running) != (now.next_xid, now.running)
+    if ids_moved:
         noted.append(
             f"transaction ids moved: {_ids(then)} -> {_ids(now)} (autovacuum and other databases do so too)"
         )
+    if ids_moved or unsettled:
         moved += _rows(then, now, unsettled)
     return Verdict(moved=tuple(moved), noted=tuple(noted))
 
@@ -162,11 +201,19 @@ def _prepared(then: Horizon, now: Horizon) -> Iterator[str]:
 
 
 def _rows(then: Horizon, now: Horizon, unsettled: tuple[str, ...]) -> Iterator[str]:
-    if then.counters_since != now.counters_since or any(
-        now.counters.get(name, 0) < rows for name, rows in then.counters.items()
+    if NOT_COUNTED in {then.counters_since, now.counters_since}:
+        yield f"{NOT_COUNTED}, so whose transactions these were cannot be told"
+        return
+    gone = sorted({*then.counters} - {*now.counters})
+    if (
+        then.counters_since != now.counters_since
+        or len(gone) == len(then.counters) > 0
+        or any(now.counters.get(name, rows) < rows for name, rows in then.counters.items())
     ):
         yield "the server's counters were reset since, so whose transactions these were cannot be told"
         return
+    for name in gone:
+        yield f"table {name}: not there any more"
     for name in sorted(now.counters):
         rows = now.counters[name] - then.counters.get(name, 0)
         if rows:

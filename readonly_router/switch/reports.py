@@ -35,25 +35,26 @@ def verify(receipt: Receipt, *, admin: Mapping[str, Any] | None = None, tell: Te
     """
     target = target_for(receipt.alias, admin=admin)
     # The writer's login reads every sequence; fenced off, the twin's does.
-    opened = session if target.server else reading_session
-    with opened(target) as connection, told_in_one_line():
+    opened = session(target) if target.server else reading_session(target, direct=True)
+    with opened as connection, told_in_one_line():
         preflight.refuse_standby(connection, target)
         verdict = compare(receipt.horizon, catalog.horizon(connection))
-        if not verdict.clean or not verdict.noted:
+        if not verdict.clean or not (verdict.noted or catalog.somebody_writes(connection)):
             return verdict
-        # Transaction ids moved, and nothing says yet that it was by a write.
+        # Transaction ids moved or will, and nothing says yet that it was by a write.
         unsettled = _settled(connection, receipt, reading=str(target.twin.get("user", "")), tell=tell)
         return compare(receipt.horizon, catalog.horizon(connection), unsettled=unsettled)
 
 
 def _settled(connection: Connection, receipt: Receipt, *, reading: str, tell: Tell) -> tuple[str, ...]:
     """Wait until the server has counted what its sessions wrote; return those of which that is not known."""
-    deadline, told = time.monotonic() + catalog.SETTLE_SECONDS, False
-    while True:
-        left = catalog.unsettled(connection, since=receipt.proved_at, reading=(reading,))
-        if not left or time.monotonic() >= deadline:
-            return left
-        if not told:
-            tell(f"transaction ids moved: waiting until {len(left)} sessions have reported what they wrote")
-            told = True
+    deadline, asked = time.monotonic() + catalog.SETTLE_SECONDS, catalog.server_time(connection)
+    left = catalog.unsettled(connection, since=receipt.proved_at, asked=asked, reading=(reading,))
+    if left:
+        tell(f"transactions since: waiting until {len(left)} sessions have reported what they wrote")
+    while left and time.monotonic() < deadline:
         time.sleep(0.2)
+        now = catalog.unsettled(connection, since=receipt.proved_at, asked=asked, reading=(reading,))
+        # Settled once is settled: what a session writes later is not asked for.
+        left = tuple(name for name in left if name in now)
+    return left

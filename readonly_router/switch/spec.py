@@ -65,6 +65,7 @@ class Target:
     site: Mapping[str, Any] = field(repr=False)
     own: bool = True
     server: tuple[int, int, bool] | None = None
+    begins_read_only: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,4 +130,6 @@ class State:
     by: str = ""
     proved: bool = False
     event: int | None = None
+    # The last event is an on, but the setting is not there.
+    gone: bool = False
     warnings: tuple[str, ...] = ()

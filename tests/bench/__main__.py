@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import psycopg
 
-from tests.bench import provisioning, query, startup
+from tests.bench import provisioning, query, startup, switching
 from tests.bench.workers import WorkerError
 from tests.embedded import EmbeddedServerError, embedded_server
 
@@ -19,6 +19,7 @@ PARTS: dict[str, Callable[..., str]] = {
     "query": query.report,
     "provision": provisioning.report,
     "import": startup.report,
+    "switch": switching.report,
 }
 
 

@@ -27,6 +27,17 @@ def interval(groups: Groups) -> tuple[float, float]:
     return medians[round(0.025 * (RESAMPLES - 1))], medians[round(0.975 * (RESAMPLES - 1))]
 
 
+def shown(samples: Sequence[float], form: str) -> tuple[str, str]:
+    """Return the median and its interval as cells."""
+    low, high = interval([samples])
+    return f"{median(samples):{form}}", f"{low:{form}} to {high:{form}}"
+
+
+def seconds(samples: Sequence[float]) -> tuple[str, str, str]:
+    """Return the median, its interval and the longest as cells."""
+    return (*shown(samples, ".2f"), f"{max(samples):.2f}")
+
+
 def _drawn(groups: Groups, chance: random.Random) -> list[float]:
     drawn = chance.choices(groups, k=len(groups))
     return [sample for group in drawn for sample in chance.choices(group, k=len(group))]

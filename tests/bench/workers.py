@@ -24,6 +24,7 @@ class Worker:
 
     def __init__(self, module: str, environment: Mapping[str, str]) -> None:
         self.name = f"{module} ({environment.get('BENCH_VARIANT', '')})"
+        self._asked = ""
         self._process = subprocess.Popen(
             command(module),
             stdin=subprocess.PIPE,
@@ -46,16 +47,25 @@ class Worker:
 
     def ask(self, question: str, **arguments: Any) -> Any:
         """Return the worker's answer to one question."""
+        self.send(question, **arguments)
+        return self.receive()
+
+    def send(self, question: str, **arguments: Any) -> None:
+        """Put a question; `receive` returns the answer."""
         assert self._process.stdin is not None
-        assert self._process.stdout is not None
+        self._asked = question
         try:
             self._process.stdin.write(json.dumps([question, arguments]) + "\n")
             self._process.stdin.flush()
         except BrokenPipeError:
             raise WorkerError(f"{self.name} ended early") from None
+
+    def receive(self) -> Any:
+        """Return the answer to what was sent, or what the worker says before it."""
+        assert self._process.stdout is not None
         answer = self._process.stdout.readline()
         if not answer:
-            raise WorkerError(f"{self.name} ended at '{question}'")
+            raise WorkerError(f"{self.name} ended at '{self._asked}'")
         return json.loads(answer)
 
 
@@ -75,4 +85,9 @@ def serve(answers: Mapping[str, Callable[..., Any]]) -> None:
     """Answer questions until the input ends."""
     for line in sys.stdin:
         question, arguments = json.loads(line)
-        print(json.dumps(answers[question](**arguments)), flush=True)
+        say(answers[question](**arguments))
+
+
+def say(answer: Any) -> None:
+    """Tell the bench something: an answer, or that the work on it began."""
+    print(json.dumps(answer), flush=True)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.cookiejar import CookieJar
 from pathlib import Path
@@ -21,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 MANAGE = ROOT / "tests" / "example" / "manage.py"
 # What decides where the site's logins and mode come from: the demo says it anew for each process.
 OURS = ("DATABASE_URL", "DATABASE_READONLY_URL", "DB_READONLY_PASSWORD", "DATABASE_ADMIN_URL", "DB_READ_ONLY")
-_LISTENING = re.compile(r"development server at (http://\S+)/")
+_LISTENING = re.compile(r"(?:development server|gunicorn listens) at (http://[^/\s]+)")
 _TOKEN = re.compile(rb'name="csrfmiddlewaretoken" value="[^"]*"')
 
 
@@ -54,6 +55,20 @@ def process(env: Mapping[str, str], *arguments: str, log: Path | None = None) ->
             yield child
         finally:
             child.kill()
+
+
+@contextmanager
+def gunicorn(env: Mapping[str, str], *, log: Path) -> Iterator[subprocess.Popen[str]]:
+    """Run the site in a gunicorn; it and its workers have ended when the block has."""
+    command = ("-m", "gunicorn", "--config", "python:tests.demo.gunicorn_config", "tests.example.wsgi")
+    with process({**env, "DJANGO_SETTINGS_MODULE": "tests.demo.settings"}, *command, log=log) as master:
+        try:
+            yield master
+        finally:
+            # SIGKILL, as `process` sends it, would leave the workers behind for a moment.
+            master.send_signal(signal.SIGQUIT)
+            with suppress(subprocess.TimeoutExpired):
+                master.wait(timeout=15)
 
 
 def address(served: subprocess.Popen[str], log: Path) -> str:

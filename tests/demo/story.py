@@ -2,295 +2,30 @@
 
 from __future__ import annotations
 
-import json
-import re
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 
 import psycopg
 
-from .attempts import REFUSED
+from .cutover import ask_status, balance, read_on, refuse_orders, serve_fleet, switch_off, switch_on, verify
 from .interrupts import Interrupts
-from .site import MANAGE, Answer, Browser, address, process
-from .stage import DemoError, Stage, build, digest, leftovers, staged
-
-_SQLSTATE = re.compile(r"\((25006|42501): ([^)]*)\)")
-PAGES = [
-    "/",
-    "/?page=2",
-    "/?category=tea",
-    "/figures/",
-    "/order/",
-    "/tags/",
-    "/api/products/",
-    "/orders/",
-    "/accounts/login/",
-    "/admin/",
-    "/admin/shop/category/",
-    "/admin/shop/tag/",
-    "/admin/shop/product/",
-    "/admin/shop/product/?q=tea",
-    "/admin/shop/order/",
-    "/admin/shop/orderline/",
-    "/admin/shop/pageview/",
-    "/admin/shop/daily/",
-    "/admin/shop/bestseller/",
-    "/admin/shop/categorystock/",
-    "/admin/shop/product/1/change/",
-    "/admin/shop/product/1/history/",
-    "/admin/shop/order/1/change/",
-    "/admin/shop/product/add/",
-    "/admin/shop/product/1/delete/",
-    "/admin/auth/user/",
-    "/admin/auth/user/1/change/",
-    "/admin/auth/group/",
-    "/admin/password_change/",
-]
-
-
-@dataclass(kw_only=True)
-class Tale:
-    """The story so far."""
-
-    stage: Stage
-    interrupts: Interrupts
-    # What runs beside the story: the site's process.
-    running: ExitStack
-    url: str = ""
-    visitors: dict[str, Browser] = field(default_factory=dict)
-    read: dict[tuple[str, str], Answer] = field(default_factory=dict)
-    before: str = ""
-
-    def run(self, *arguments: str, **env: str) -> tuple[int, str]:
-        """Run Python with the site's environment; return its exit status and what it said."""
-        with self.interrupts.safely(process({**self.stage.env, **env}, *arguments)) as child:
-            said, _ = child.communicate()
-            return child.returncode, said
-
-    def manage(self, *arguments: str, **env: str) -> str:
-        """Run a management command that must succeed."""
-        status, said = self.run(str(MANAGE), *arguments, **env)
-        expect(status == 0, f"manage.py {arguments[0]} ended with {status}: {said.strip()[-600:]}")
-        return said
-
-    def serve(self, **env: str) -> None:
-        """Start the site's process, or start it again."""
-        self.running.close()
-        log = self.stage.folder / "site.log"
-        command = (str(MANAGE), "runserver", "--noreload", "--skip-checks", "127.0.0.1:0")
-        child = self.running.enter_context(
-            self.interrupts.safely(process({**self.stage.env, **env}, *command, log=log))
-        )
-        self.url = address(child, log)
-
-    def orders(self) -> int:
-        with self.stage.connect() as connection:
-            row = connection.execute("SELECT count(*) FROM shop_order").fetchone()
-        return int(row[0]) if row else 0
-
-
-Step = Callable[[Tale], None]
-
-
-def expect(holds: object, otherwise: str) -> None:
-    if not holds:
-        raise DemoError(otherwise)
-
-
-def typed(*lines: str) -> None:
-    for line in lines:
-        print(f"     $ {line}", flush=True)
-
-
-def told(*lines: str) -> None:
-    for line in lines:
-        print(f"     {line}", flush=True)
-
-
-# The steps.
-
-
-def make_database(tale: Tale) -> None:
-    """An empty database, and the login the site writes with"""
-    stage = tale.stage
-    build(stage)
-    typed(
-        f"export DATABASE_URL=postgres://{stage.writer}:***@{stage.place}/{stage.name}",
-        "export DB_READONLY_PASSWORD=***",
-    )
-    with stage.connect() as connection:
-        version = connection.info.parameter_status("server_version")
-        expect(connection.info.parameter_status("is_superuser") == "off", "the writer is a superuser")
-    told(f"PostgreSQL {version}; the login is no superuser")
-
-
-def migrate(tale: Tale) -> None:
-    """The example shop's tables and content"""
-    typed("python tests/example/manage.py migrate")
-    said = tale.manage("migrate", "--no-color")
-    tale.manage("shell", "-c", "from tests.example.shop.content import fill; fill()")
-    orders = tale.orders()
-    expect(orders, "the shop holds no orders")
-    told(f"{said.count('... OK')} migrations applied; {orders} orders in the shop")
-
-
-def provision(tale: Tale) -> None:
-    """Days before: the read-only role, made and proved"""
-    typed("DATABASE_ADMIN_URL=postgres://... python tests/example/manage.py create_readonly_role")
-    admin = {"DATABASE_ADMIN_URL": tale.stage.admin_url}
-    said = tale.manage("create_readonly_role", "--no-color", **admin)
-    lines = [line for line in said.splitlines() if tale.stage.twin in line or line.startswith("  ")]
-    told(*(line for line in lines if re.match(r"\S+ -> |  (relations|write probes|powers)", line)))
-    expect("not readable: 0" in said and "writes possible: 0" in said, f"the role is not proved: {said}")
-    again = tale.manage("create_readonly_role", "--no-color", **admin)
-    expect("nothing to do" in again, f"the second run still found something to do: {again}")
-    told("run once more: nothing to do")
-
-
-def write(tale: Tale) -> None:
-    """As every day: the site takes orders"""
-    typed("python tests/example/manage.py runserver --noreload")
-    tale.serve()
-    for name in ("customer", "admin"):
-        tale.visitors[name] = Browser()
-        answer = tale.visitors[name].post(f"{tale.url}/accounts/login/", username=name, password=name)
-        expect(answer.status == 200 and b"Sign out" in answer.body, f"{name} cannot sign in: {answer.status}")
-    _order(tale, "SHOP-001")
-    _order(tale, "SHOP-007")
-    told(f"signed in as customer and as admin; 2 orders placed; {tale.orders()} in the shop")
-
-
-def _order(tale: Tale, sku: str) -> None:
-    before = tale.orders()
-    answer = _post_order(tale, sku)
-    expect(
-        answer.status == 200 and tale.orders() == before + 1, f"the order of {sku} was not taken: {answer.status}"
-    )
-
-
-def _post_order(tale: Tale, sku: str) -> Answer:
-    fields = {"email": "customer@example.com", f"quantity_{sku}": "1"}
-    return tale.visitors["customer"].post(f"{tale.url}/order/", **fields)
-
-
-def read(tale: Tale) -> None:
-    """What every page shows now"""
-    tale.read = _read_all(tale)
-    told(f"{len(tale.read)} pages read, the shop's and the admin's")
-    tale.before = digest(tale.stage)
-    told(f"data digest {tale.before}")
-
-
-def _read_all(tale: Tale) -> dict[tuple[str, str], Answer]:
-    with tale.stage.connect() as connection:
-        slugs = connection.execute("SELECT '/products/' || slug || '/' FROM shop_product").fetchall()
-        orders = connection.execute("SELECT '/orders/' || reference || '/' FROM shop_order").fetchall()
-    pages = [*PAGES, *(path for (path,) in (*slugs, *orders))]
-    read = {
-        (name, path): browser.get(f"{tale.url}{path}")
-        for name, browser in tale.visitors.items()
-        for path in pages
-        if name == "admin" or not path.startswith("/admin/")
-    }
-    broken = [f"{path} ({answer.status})" for (_, path), answer in read.items() if answer.status != 200]
-    expect(not broken, f"pages that cannot be read: {', '.join(broken)}")
-    return read
-
-
-def switch(tale: Tale) -> None:
-    """The cutover begins: one variable, and the process starts again"""
-    typed("export DB_READ_ONLY=1", "python tests/example/manage.py runserver --noreload")
-    tale.serve(DB_READ_ONLY="1")
-    status, said = tale.run(
-        str(MANAGE), "shell", "-c", "import readonly_router as r; print(r.get_status().reason)", DB_READ_ONLY="1"
-    )
-    expect(status == 0 and "read-only" in said, f"the process is not read-only: {said}")
-    told(said.strip().splitlines()[-1])
-
-
-def read_again(tale: Tale) -> None:
-    """Readers notice nothing"""
-    now = _read_all(tale)
-    changed = [path for (name, path), answer in now.items() if tale.read.get((name, path)) != answer]
-    expect(now.keys() == tale.read.keys() and not changed, f"pages that changed: {', '.join(changed)}")
-    told(f"{len(now)} pages read, each the same as before, nobody signed out")
-
-
-def refuse_writes(tale: Tale) -> None:
-    """Each kind of write in the site's code, and what PostgreSQL answers"""
-    status, said = tale.run("-m", "tests.demo.attempts", DB_READ_ONLY="1", DEMO_WRITER=tale.stage.writer)
-    expect(status == 0, f"the attempts ended with {status}: {said.strip()[-600:]}")
-    _judge(json.loads(said.splitlines()[-1]))
-
-
-def _judge(refusals: list[dict[str, str]]) -> None:
-    for one in refusals:
-        told(f"{one['says']:<35} {one['sqlstate'] or '-----'}  {one['error']}")
-    wrong = [one["says"] for one in refusals if one["sqlstate"] != one["expected"]]
-    expect(not wrong, f"not refused as told: {', '.join(wrong)}")
-
-
-def refuse_commands(tale: Tale) -> None:
-    """Each management command that writes: it says so and exits with 1"""
-    fixture = tale.stage.folder / "tags.json"
-    fixture.write_text('[{"model": "shop.tag", "pk": 1, "fields": {"name": "new tag"}}]')
-    commands = {
-        "createsuperuser": ("createsuperuser", "--noinput", "--username=new", "--email=new@example.com"),
-        "loaddata tags.json": ("loaddata", str(fixture)),
-        "migrate shop zero": ("migrate", "shop", "zero"),
-        # Django's flush says only that it could not; why is the cause of its error.
-        "flush --traceback": ("flush", "--traceback", "--noinput"),
-        "clearsessions": ("clearsessions",),
-    }
-    _judge([_command(tale, says, *arguments) for says, arguments in commands.items()])
-
-
-def _command(tale: Tale, says: str, *arguments: str) -> dict[str, str]:
-    environ = {"DB_READ_ONLY": "1", "DJANGO_SUPERUSER_PASSWORD": "new"}
-    status, said = tale.run(str(MANAGE), *arguments, "--no-color", **environ)
-    found = _SQLSTATE.search(said) if status else None
-    return {
-        "says": f"manage.py {says}",
-        "expected": REFUSED,
-        "sqlstate": found[1] if found else "",
-        "error": f"{found[2]}; exit status {status}" if found else said.strip()[-300:],
-    }
-
-
-def refuse_visitors(tale: Tale) -> None:
-    """What the site's own forms come to, and a page that counts its readers"""
-    customer, admin = tale.visitors["customer"], tale.visitors["admin"]
-    answers = {
-        "POST /order/": _post_order(tale, "SHOP-001"),
-        "POST /tags/": customer.post(f"{tale.url}/tags/", name="new tag"),
-        "POST /admin/shop/tag/add/": admin.post(f"{tale.url}/admin/shop/tag/add/", name="new tag"),
-        "GET  /visits/": customer.get(f"{tale.url}/visits/"),
-    }
-    for says, answer in answers.items():
-        told(f"{says:<35} HTTP {answer.status}")
-    done = [says for says, answer in answers.items() if answer.status < 400]
-    expect(not done, f"answered as if it had been done: {', '.join(done)}")
-
-
-def compare(tale: Tale) -> None:
-    """Nothing was written"""
-    after = digest(tale.stage)
-    expect(after == tale.before, f"the data changed: digest {tale.before} before, {after} after")
-    told(f"data digest {after}, as before")
-
-
-def switch_back(tale: Tale) -> None:
-    """Back to normal"""
-    typed("unset DB_READ_ONLY", "python tests/example/manage.py runserver --noreload")
-    tale.serve()
-    _order(tale, "SHOP-002")
-    expect(digest(tale.stage) != tale.before, "an order was taken and the digest is still the same")
-    status = tale.visitors["customer"].get(f"{tale.url}/visits/").status
-    expect(status == 200, f"GET /visits/ answers {status}")
-    told(f"order taken, {tale.orders()} in the shop; the same people are still signed in")
-
+from .rehearsal import (
+    compare,
+    make_database,
+    migrate,
+    provision,
+    read,
+    read_again,
+    refuse_commands,
+    refuse_visitors,
+    refuse_writes,
+    switch,
+    switch_back,
+    write,
+)
+from .stage import DemoError, Stage, leftovers, staged
+from .tale import Step, Tale
 
 STEPS: tuple[Step, ...] = (
     make_database,
@@ -305,6 +40,14 @@ STEPS: tuple[Step, ...] = (
     refuse_visitors,
     compare,
     switch_back,
+    serve_fleet,
+    switch_on,
+    refuse_orders,
+    read_on,
+    ask_status,
+    verify,
+    switch_off,
+    balance,
 )
 
 

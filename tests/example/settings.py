@@ -19,13 +19,17 @@ if _enabled("EXAMPLE_ATOMIC_REQUESTS"):
     # On the writer alone: on the twin Django would open a second connection for every request.
     DATABASES["default"]["ATOMIC_REQUESTS"] = True
 
+if _age := os.environ.get("EXAMPLE_CONN_MAX_AGE"):
+    for _database in DATABASES.values():
+        _database["CONN_MAX_AGE"] = None if _age == "None" else int(_age)
+
 if _enabled("EXAMPLE_POOL"):
     for _database in DATABASES.values():
         # Django refuses a pool together with persistent connections.
         _database["CONN_MAX_AGE"] = 0
         _database["OPTIONS"] = {
             **_database.get("OPTIONS", {}),
-            "pool": {"min_size": 0, "max_size": 4, "timeout": 10},
+            "pool": {"min_size": int(os.environ.get("EXAMPLE_POOL_MIN", "0")), "max_size": 4, "timeout": 10},
         }
 
 DATABASE_ROUTERS = ["readonly_router.router.ReadOnlyRouter"]
@@ -40,6 +44,8 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "tests.example.shop",
 ]
+
+READONLY_ROUTER_LISTEN = os.environ.get("EXAMPLE_LISTEN", "1") == "1"
 
 MIDDLEWARE = [
     "readonly_router.middleware.ReadOnlyMiddleware",

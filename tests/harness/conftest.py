@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.embedded import embedded_server
 from tests.harness.pgbouncer import POOLER_VARIABLE, has_pooler, pooler, program
-from tests.harness.servers import Servers
+from tests.harness.programs import own_programs
+from tests.harness.servers import Servers, own_servers
 
 STANDBY_VARIABLE = "TEST_STANDBY_URL"
 
 collect_ignore = [
     *([] if has_pooler() else ["test_pgbouncer.py", "test_pgbouncer_provisioning.py"]),
-    *([] if program() else ["test_forced_user.py", "test_pooler.py"]),
+    *([] if has_pooler() else ["test_switch_pgbouncer.py", "test_switch_pgbouncer_following.py"]),
+    *([] if has_pooler() else ["test_switch_pgbouncer_login_fence.py"]),
+    *([] if program() else ["test_forced_user.py", "test_pooler.py", "test_switch_session_pooling.py"]),
 ]
 
 
@@ -35,8 +38,25 @@ def servers(server: str) -> Iterator[Servers]:
     if standby := os.environ.get(STANDBY_VARIABLE):
         yield Servers(primary=server, standby=standby)
         return
-    with embedded_server() as primary, embedded_server(primary=primary) as standby:
-        yield Servers(primary=primary, standby=standby)
+    with own_servers() as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def programs(server: str) -> Iterator[Path | None]:
+    """The folder of the suite's server's programs; None where the wheel's must do, or are the same."""
+    with own_programs(server) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def servers_of_major(request: pytest.FixtureRequest, programs: Path | None) -> Iterator[Servers]:
+    """A primary and a standby of the suite's own major, where its programs are at hand."""
+    if programs is None or os.environ.get(STANDBY_VARIABLE):
+        yield request.getfixturevalue("servers")
+        return
+    with own_servers(programs) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

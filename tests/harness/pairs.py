@@ -43,8 +43,8 @@ def create_readonly_role(environ: dict[str, str], *arguments: str) -> tuple[int,
     return result.returncode, result.stderr.splitlines()
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + SECONDS
+def wait_for(condition: Callable[[], bool], *, seconds: float = SECONDS, pause: float = 0.02) -> None:
+    deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "not in time"
-        time.sleep(0.02)
+        time.sleep(pause)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import psycopg
 
+from tests.embedded import embedded_server
 from tests.harness.pairs import wait_for
 
 
@@ -37,3 +39,18 @@ class Servers:
             yield
         finally:
             self.ask("SELECT pg_wal_replay_resume()", on_standby=True)
+
+    def promote(self) -> None:
+        """Make the standby a primary of its own; it has replayed all that the primary wrote."""
+        self.catch_up()
+        assert self.ask("SELECT pg_promote()", on_standby=True)
+
+
+@contextmanager
+def own_servers(programs: Path | None = None) -> Iterator[Servers]:
+    """Run a primary and a standby, of the wheel's programs or of others."""
+    with (
+        embedded_server(binaries=programs) as primary,
+        embedded_server(binaries=programs, primary=primary) as standby,
+    ):
+        yield Servers(primary=primary, standby=standby)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
-from argparse import ArgumentParser, ArgumentTypeError
+from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -14,6 +14,7 @@ from types import FrameType
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
 
 from ... import refused
 from ...durations import seconds
@@ -24,7 +25,7 @@ from ...switch.spec import State
 from .. import files, lines
 from ..logins import ADMIN_URL, admin
 
-HELD_OUT = 3
+UNKNOWN, HELD_OUT = 2, 3
 
 
 class Command(BaseCommand):
@@ -59,18 +60,20 @@ class Command(BaseCommand):
         execute_.add_argument("arguments", nargs="+", metavar="-- COMMAND ARGS", help="as after manage.py")
         history = verbs.add_parser("history", help="the audit events, newest first")
         history.add_argument("--database", action="append", metavar="ALIAS", help="writer alias (repeatable)")
-        history.add_argument("--limit", type=int, default=20, help="how many (default: 20)")
+        history.add_argument("--limit", type=_count, default=20, help="how many (default: 20)")
         history.add_argument("--json", action="store_true", help="as JSON")
         refusals = verbs.add_parser("refusals", help="pages that wrote while read: what to add to the settings")
         refusals.add_argument(
             "--log", metavar="FILE", help="a log of the site; - is standard input; default: this process"
         )
+        for verb in verbs.choices.values():
+            _add_djangos_own(verb)
 
     def _add_on(self, on: ArgumentParser) -> None:
         _add_databases(on)
         _add_operator(on)
         on.add_argument("--reason", default="", help="why; shown to users")
-        on.add_argument("--eta", type=_duration, metavar="30m", help="when it is expected to end, from now")
+        on.add_argument("--eta", type=_from_now, metavar="30m", help="when it is expected to end, from now")
         on.add_argument("--grace", type=_duration, metavar="5s", help="how long busy sessions may go on")
         on.add_argument("--deadline", type=_duration, metavar="30s", help="when to give up, and undo everything")
         on.add_argument("--force", action="store_true", help="at the deadline cancel and end what is left")
@@ -90,9 +93,13 @@ class Command(BaseCommand):
                 self.stderr.write(f"  held out: {line}")
             raise CommandError(str(error), returncode=HELD_OUT) from None
         except ReadOnlyRouterError as error:
-            raise CommandError(str(error)) from None
+            # 1 is an answer of status: read-only.
+            raise CommandError(str(error), returncode=UNKNOWN if options["verb"] == "status" else 1) from None
         except KeyboardInterrupt:
-            raise CommandError("Interrupted; what this command had switched was undone.", returncode=130) from None
+            stands = (
+                "what this command had switched was undone" if options["verb"] == "on" else "see read_only status"
+            )
+            raise CommandError(f"Interrupted; {stands}.", returncode=130) from None
 
     # -- verbs
 
@@ -104,7 +111,7 @@ class Command(BaseCommand):
         receipts = operate.switch_on(
             options["database"],
             reason=options["reason"],
-            eta=_from_now(options["eta"]),
+            eta=options["eta"],
             grace=options["grace"],
             deadline=options["deadline"],
             force=options["force"],
@@ -147,7 +154,7 @@ class Command(BaseCommand):
                 self._print(lines.state(alias, state))
         unknown = any(isinstance(state, str) for state in states.values())
         if unknown or options["exit_code"]:
-            sys.exit(2 if unknown else int(any(lines.is_read_only(state) for state in states.values())))
+            sys.exit(UNKNOWN if unknown else int(any(lines.is_read_only(state) for state in states.values())))
 
     def _state(self, alias: str, options: dict[str, Any]) -> State | str:
         try:
@@ -183,7 +190,14 @@ class Command(BaseCommand):
         from ...models import Event  # noqa: PLC0415 - see above
 
         for alias in operate.aliases(options["database"]):
-            for event in Event.objects.using(alias).filter(alias=alias)[: options["limit"]]:
+            try:
+                events = list(Event.objects.using(alias).filter(alias=alias)[: options["limit"]])
+            except DatabaseError as error:
+                said = str(error).partition("\n")[0]
+                raise CommandError(
+                    f"The events of '{alias}' cannot be read ({said}); is readonly_router migrated there?"
+                ) from None
+            for event in events:
                 found = json.dumps(lines.event_object(event), default=str)
                 self.stdout.write(found if options["json"] else lines.event(event))
 
@@ -196,9 +210,14 @@ class Command(BaseCommand):
             self.stdout.write(line)
 
     def _preview(self, options: dict[str, Any]) -> None:
-        for alias in operate.aliases(options["database"]):
-            state = reports.state_of(alias, admin=admin(options["admin_url"]))
-            self._print(lines.state(alias, state))
+        states = operate.preview(
+            options["database"],
+            fence=options["fence"],
+            writers=options["writer"],
+            admin=admin(options["admin_url"]),
+        )
+        for state in states:
+            self._print(lines.state(state.alias, state))
             if state.read_only:
                 self.stdout.write("  would do: nothing" if state.proved else "  would do: prove it")
                 continue
@@ -216,6 +235,15 @@ def _add_databases(parser: ArgumentParser) -> None:
     parser.add_argument("--admin-url", metavar="URL", help=f"a login that may do more; default: {ADMIN_URL}")
 
 
+def _add_djangos_own(parser: ArgumentParser) -> None:
+    """Take what every command of Django takes after the verb as well, where people write it."""
+    for name in ("--settings", "--pythonpath"):
+        parser.add_argument(name, default=SUPPRESS, help=SUPPRESS)
+    for name in ("--traceback", "--no-color", "--force-color"):
+        parser.add_argument(name, action="store_true", default=SUPPRESS, help=SUPPRESS)
+    parser.add_argument("-v", "--verbosity", type=int, choices=range(4), default=SUPPRESS, help=SUPPRESS)
+
+
 def _add_operator(parser: ArgumentParser) -> None:
     parser.add_argument("--by", default="", help="who acts, for the audit event; default: user@host")
 
@@ -227,8 +255,17 @@ def _duration(text: str) -> float:
         raise ArgumentTypeError(str(error)) from None
 
 
-def _from_now(duration: float | None) -> datetime | None:
-    return None if duration is None else datetime.now(timezone.utc) + timedelta(seconds=duration)
+def _from_now(text: str) -> datetime:
+    try:
+        return datetime.now(timezone.utc) + timedelta(seconds=_duration(text))
+    except OverflowError:
+        raise ArgumentTypeError(f"{text!r} is too long") from None
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise ArgumentTypeError(f"{text!r} is no number")
+    return int(text)
 
 
 @contextmanager

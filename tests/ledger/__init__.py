@@ -1,0 +1,1 @@
+"""The ledger: proof that no write lands after a receipt, with every acknowledged row accounted for."""

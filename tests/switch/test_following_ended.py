@@ -1,0 +1,256 @@
+"""A session that the drain ended is replaced without an error: while it is idle, and as a statement is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+import pytest
+from django.db import OperationalError, connection, connections, transaction
+
+from readonly_router import ReadOnlyError, get_status, is_read_only, mode
+from readonly_router import connections as resolution
+from tests.example.shop.content import PRODUCTS
+from tests.example.shop.models import Product, Tag
+from tests.switch.follower import (
+    NEVER,
+    flipped,
+    following_anew,
+    met_on,
+    off,
+    on_at_once,
+    served_by,
+    session,
+    whose,
+)
+
+COUNT = len(PRODUCTS)
+
+
+@pytest.fixture(autouse=True)
+def follower(shop: None) -> Iterator[None]:
+    with following_anew():
+        yield
+
+
+def streamed() -> int:
+    return len(list(Product.objects.iterator(chunk_size=5)))
+
+
+def in_block(task: Callable[[], Any]) -> Callable[[], Any]:
+    """Do a task as the first of a block, and in a block within it."""
+
+    def done() -> Any:
+        with transaction.atomic(), transaction.atomic():
+            return task()
+
+    return done
+
+
+def inserted() -> None:
+    with connection.cursor() as cursor:
+        cursor.executemany("INSERT INTO shop_tag (name) VALUES (%s)", [("refused",), ("too",)])
+
+
+READS: dict[str, Callable[[], Any]] = {
+    "count": Product.objects.count,
+    "list": lambda: len(list(Product.objects.all())),
+    "by the writer's alias": lambda: Product.objects.using("default").count(),
+    "related rows": lambda: len(list(Product.objects.prefetch_related("tags").select_related("category"))),
+    "server-side cursor": streamed,
+    "block": in_block(Product.objects.count),
+    "server-side cursor in a block": in_block(streamed),
+}
+WRITES: dict[str, Callable[[], Any]] = {
+    "create": lambda: Tag.objects.create(name="refused"),
+    "bulk_create": lambda: Tag.objects.bulk_create([Tag(name="refused"), Tag(name="too")]),
+    "update": lambda: Product.objects.update(stock=0),
+    "delete": lambda: Tag.objects.all().delete(),
+    "get_or_create": lambda: Tag.objects.get_or_create(name="refused"),
+    "locked rows": in_block(lambda: list(Product.objects.select_for_update())),
+    "many": inserted,
+    "block": in_block(lambda: Tag.objects.create(name="refused")),
+}
+
+
+@contextmanager
+def ended_as_it_is_sent() -> Iterator[None]:
+    """Have the drain end the session after the last look at it, just before its next statement is sent."""
+    ended: list[int] = []
+
+    def end(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if not ended:
+            ended.append(on_at_once())
+        return execute(sql, params, many, context)
+
+    with connections["default"].execute_wrapper(end):
+        yield
+    assert ended == [1]
+
+
+# -- while it is idle
+
+
+@pytest.mark.parametrize("read", ["count", "server-side cursor", "block"])
+def test_a_read_after_the_drain_is_served(read: str) -> None:
+    READS[read]()
+    assert on_at_once() == 1
+    assert READS[read]() == COUNT
+
+
+@pytest.mark.parametrize("write", ["create", "many", "block"])
+def test_a_write_after_the_drain_is_refused_by_a_typed_error(write: str, checksum: Callable[[], str]) -> None:
+    session()
+    assert on_at_once() == 1
+    before = checksum()
+    with pytest.raises(ReadOnlyError, match="switched read-only"):
+        WRITES[write]()
+    assert checksum() == before
+
+
+def test_a_session_that_an_administrator_ended_is_replaced_in_normal_mode(
+    superuser: psycopg.Connection[Any],
+) -> None:
+    process = session().info.backend_pid
+    superuser.execute("SELECT pg_terminate_backend(%s, 10000)", [process])
+    Tag.objects.create(name="on a new session")
+    assert (served_by(), session().info.backend_pid != process) == ("default", True)
+
+
+def test_a_twins_session_that_an_administrator_ended_is_replaced(superuser: psycopg.Connection[Any]) -> None:
+    met_on()
+    process = session().info.backend_pid
+    superuser.execute("SELECT pg_terminate_backend(%s, 10000)", [process])
+    assert (served_by(), session().info.backend_pid != process) == ("readonly", True)
+
+
+def test_a_session_that_ended_while_the_switch_was_on_and_off_again_is_replaced() -> None:
+    session()
+    on_at_once()
+    off()
+    Tag.objects.create(name="nothing happened")
+    assert not is_read_only()
+
+
+# -- as a statement is sent
+
+
+@pytest.mark.parametrize("read", READS)
+def test_a_read_on_its_way_is_served(read: str) -> None:
+    with ended_as_it_is_sent():
+        assert READS[read]() == COUNT
+
+
+@pytest.mark.parametrize("write", WRITES)
+def test_a_write_on_its_way_is_refused_by_a_typed_error(write: str) -> None:
+    with ended_as_it_is_sent(), pytest.raises(ReadOnlyError, match="switched read-only"):
+        WRITES[write]()
+
+
+def test_a_read_on_its_way_is_served_however_recent_the_last_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resolution, "LOOK_SECONDS", NEVER)
+    with ended_as_it_is_sent():
+        assert Product.objects.count() == COUNT
+
+
+@pytest.fixture
+def pool(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A pool that holds one more session than this thread uses."""
+    wrapper: Any = connections["default"]
+    wrapper.close()
+    monkeypatch.setitem(wrapper.settings_dict["OPTIONS"], "pool", {"min_size": 2, "max_size": 2})
+    monkeypatch.setitem(wrapper.settings_dict, "CONN_MAX_AGE", 0)
+    wrapper.pool.open(wait=True, timeout=10)
+    yield
+    wrapper.close()
+    wrapper.close_pool()
+
+
+@pytest.mark.parametrize("pinned", [False, True], ids=["", "pinned"])
+def test_a_read_on_its_way_is_served_where_a_pool_has_another_session_that_knows_nothing_yet(
+    pool: None, superuser: psycopg.Connection[Any], pinned: bool
+) -> None:
+    process = session().info.backend_pid
+    pins = mode.pin(["default"] if pinned else [])
+    try:
+        with connection.cursor() as cursor:
+            flipped()
+            superuser.execute("SELECT pg_terminate_backend(%s, 10000)", [process])
+            assert whose(cursor) == "readonly"
+    finally:
+        mode.unpin(pins)
+
+
+def test_a_function_called_on_its_way_is_served() -> None:
+    with connection.cursor() as cursor:
+        on_at_once()
+        cursor.callproc("abs", [-COUNT])
+        assert cursor.fetchone() == (COUNT,)
+
+
+def test_the_refusal_of_a_write_on_its_way_tells_that_its_session_ended() -> None:
+    with ended_as_it_is_sent(), pytest.raises(ReadOnlyError, match="look before you repeat it") as refusal:
+        Tag.objects.create(name="refused")
+    assert isinstance(refusal.value.__cause__, OperationalError)
+
+
+def test_a_read_on_its_way_is_followed_by_reads_of_the_twin() -> None:
+    with ended_as_it_is_sent():
+        Product.objects.count()
+    assert (served_by(), get_status().source) == ("readonly", "switch")
+
+
+# -- within a block
+
+
+def test_a_block_that_had_written_is_never_taken_up_on_another_session(
+    superuser: psycopg.Connection[Any],
+) -> None:
+    with pytest.raises(OperationalError), transaction.atomic():
+        Tag.objects.create(name="lost")
+        superuser.execute("SELECT pg_terminate_backend(%s, 10000)", [session().info.backend_pid])
+        Tag.objects.create(name="never")
+    assert not Tag.objects.filter(name__in=["lost", "never"]).exists()
+
+
+def test_a_block_that_had_sent_nothing_writes_on_a_new_session_in_normal_mode(
+    superuser: psycopg.Connection[Any],
+) -> None:
+    committed = []
+    with transaction.atomic():
+        transaction.on_commit(lambda: committed.append(True))
+        superuser.execute("SELECT pg_terminate_backend(%s, 10000)", [session().info.backend_pid])
+        Tag.objects.create(name="kept")
+    assert (Tag.objects.filter(name="kept").exists(), committed) == (True, [True])
+
+
+def test_a_block_taken_up_on_another_session_is_rolled_back_as_a_whole(
+    superuser: psycopg.Connection[Any],
+) -> None:
+    with pytest.raises(ZeroDivisionError), transaction.atomic():
+        superuser.execute("SELECT pg_terminate_backend(%s, 10000)", [session().info.backend_pid])
+        Tag.objects.create(name="undone")
+        raise ZeroDivisionError
+    assert not Tag.objects.filter(name="undone").exists()
+
+
+def test_a_block_taken_up_on_another_session_has_savepoints(superuser: psycopg.Connection[Any]) -> None:
+    with transaction.atomic():
+        superuser.execute("SELECT pg_terminate_backend(%s, 10000)", [session().info.backend_pid])
+        with pytest.raises(ZeroDivisionError), transaction.atomic():
+            Tag.objects.create(name="undone")
+            raise ZeroDivisionError
+        Tag.objects.create(name="kept")
+    assert [tag.name for tag in Tag.objects.filter(name__in=["undone", "kept"])] == ["kept"]
+
+
+def test_a_block_whose_session_ended_after_on_reads_on_and_refuses_to_write() -> None:
+    session()
+    with transaction.atomic():
+        on_at_once()
+        counted = Product.objects.count()
+        with pytest.raises(ReadOnlyError), transaction.atomic():
+            Tag.objects.create(name="refused")
+    assert (counted, served_by()) == (COUNT, "readonly")
