@@ -26,7 +26,8 @@ from .signals import read_only_changed
 from .switch.receipt import Receipt
 
 if TYPE_CHECKING:
-    from .switch.operate import switch_off, switch_on
+    from .switch.off import switch_off
+    from .switch.on import switch_on
 
 __version__ = "0.1.0"
 
@@ -55,8 +56,12 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Import what needs psycopg when it is asked for: settings.py imports this package before anything else."""
-    if name in {"switch_on", "switch_off"}:
-        from .switch import operate  # noqa: PLC0415 - see above
+    if name == "switch_on":
+        from .switch.on import switch_on  # noqa: PLC0415 - see above
 
-        return getattr(operate, name)
+        return switch_on
+    if name == "switch_off":
+        from .switch.off import switch_off  # noqa: PLC0415 - see above
+
+        return switch_off
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -17,8 +17,12 @@ from . import conf, following, mode
 from .conf import ProcessMode
 from .databases import same_login
 from .errors import ConfigurationError, ReadOnlyRouterError
+from .held import held, holds
 from .mode import Status
-from .wrappers import IS_THE_WRITER, PairMember, TwinAlias, Writer, held, holds, paired
+from .translation import TwinAlias
+from .twin_sessions import IS_THE_WRITER
+from .watch import can_tell
+from .wrappers import PairMember, Writer, paired
 
 
 class PairedConnectionHandler(ConnectionHandler):
@@ -54,7 +58,7 @@ class PairedConnectionHandler(ConnectionHandler):
         opened = twin.connection is None
         with suppress(DatabaseError, ReadOnlyRouterError), twin.wrap_database_errors:
             twin.ensure_connection()
-            if following.can_tell(twin.connection):
+            if can_tell(twin.connection):
                 following.ask(alias, twin.connection)
         if opened and not mode.is_read_only(alias):
             twin.close()

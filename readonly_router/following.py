@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import logging
-import select
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from django.db import connections
-from django.db.utils import load_backend
 
 from . import conf, mode
 from .errors import ModeError
 from .mode import Status, Switch
 from .signals import read_only_changed
-from .switch.mark import CHANNEL, MARKED, SETTING, WRITABLE_LOCK
+from .switch.mark import MARKED, SETTING, WRITABLE_LOCK
+from .watch import Watch, can_tell, has_ended, load_driver, watch_of
 
 logger = logging.getLogger("readonly_router")
 
@@ -27,38 +26,6 @@ ASK_SECONDS = 1.0
 _learning = threading.Lock()
 # psycopg's and libpq's TransactionStatus.
 _IDLE, _UNKNOWN = 0, 4
-
-
-class Watch:
-    """What one psycopg connection knows of the switch; stands in its place as the handler of notifications.
-
-    `pushed` tells whether PostgreSQL pushes the news on it: None as long as nobody asked.
-    """
-
-    __slots__ = ("ended", "fenced", "heard", "opened", "opened_for_writing", "others", "poll", "pushed")
-
-    def __init__(self, connection: Any) -> None:
-        self.opened = time.monotonic()
-        self.heard = False
-        self.pushed: bool | None = None
-        # The session began while the switch was on.
-        self.fenced = False
-        # And was made writable all the same.
-        self.opened_for_writing = False
-        self.others = connection.pgconn.notify_handler
-        self.poll: Callable[[], Any] | None = None
-        # libpq takes the last words of a session that is idle for a notice, and its end may come a moment later.
-        self.ended = False
-        connection.add_notice_handler(self._hear)
-
-    def _hear(self, notice: Any) -> None:
-        self.ended = self.ended or notice.severity_nonlocalized == "FATAL"
-
-    def __call__(self, notification: Any) -> None:
-        if notification.relname == CHANNEL.encode():
-            self.heard = True
-        elif self.others is not None:
-            self.others(notification)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,24 +60,6 @@ def forget() -> None:
         mode.set_switch(alias, None)
     for known in (_asked, _positions, _begun, _marks, _pooled):
         known.clear()
-
-
-def can_tell(connection: Any) -> bool:
-    """Tell whether a connection is psycopg 3's: a check tells of another driver, which is not followed."""
-    return hasattr(connection, "pgconn")
-
-
-def watch_of(connection: Any) -> Watch:
-    """Return the connection's watch, set on it the first time."""
-    handler = connection.pgconn.notify_handler
-    if not isinstance(handler, Watch):
-        handler = connection.pgconn.notify_handler = Watch(connection)
-    return handler
-
-
-def is_watched(connection: Any) -> bool:
-    """Tell whether the connection was met before: a pool hands out those of former requests."""
-    return can_tell(connection) and isinstance(connection.pgconn.notify_handler, Watch)
 
 
 def due(alias: str) -> bool:
@@ -162,7 +111,7 @@ def look(alias: str, connection: Any) -> bool:
     if not connection.lock.acquire(blocking=False):
         return True
     try:
-        ended = _ended(connection, watch)
+        ended = has_ended(connection)
     finally:
         connection.lock.release()
     if ended or (watch.fenced and not mode.is_read_only(alias)):
@@ -331,43 +280,3 @@ def writer_login(alias: str) -> str:
     """Return the writer's login name as DATABASES gives it; empty where libpq finds it elsewhere."""
     entry: Mapping[str, Any] = connections.settings[alias]
     return str(entry["USER"] or entry["OPTIONS"].get("user") or "")
-
-
-def load_driver() -> Any:
-    """Return psycopg, which an import of this package must not import."""
-    return load_backend("django.db.backends.postgresql").DatabaseWrapper.Database
-
-
-# -- the socket
-
-
-def has_ended(connection: Any) -> bool:
-    """Tell whether the other end of a connection at rest is gone."""
-    return connection.closed or _ended(connection, watch_of(connection))
-
-
-def _poll(descriptor: int) -> Callable[[], Any]:
-    """Return a function that tells whether the socket has something to read, without waiting."""
-    if not hasattr(select, "poll"):  # Windows, and what gevent leaves of the module
-        return lambda: select.select([descriptor], [], [], 0)[0]
-    poll = select.poll()
-    poll.register(descriptor, select.POLLIN)
-    return lambda: poll.poll(0)
-
-
-def _ended(connection: Any, watch: Watch) -> bool:
-    """Read what came in; tell whether the other end is gone: its last words come before the end itself."""
-    pgconn = connection.pgconn
-    try:
-        watch.poll = watch.poll or _poll(pgconn.socket)
-        while watch.poll():
-            pgconn.consume_input()
-            _hand_over(pgconn)
-    except load_driver().Error:
-        return True
-    return watch.ended
-
-
-def _hand_over(pgconn: Any) -> None:
-    while (notification := pgconn.notifies()) is not None:
-        pgconn.notify_handler(notification)

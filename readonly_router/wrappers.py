@@ -2,49 +2,28 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, cast
 from weakref import WeakSet
 
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import connections
 from django.db.backends.base.base import NO_DB_ALIAS, BaseDatabaseWrapper
 from django.db.utils import DatabaseErrorWrapper, Error, InternalError, OperationalError
 
-from . import conf, following, mode
-from .conf import ProcessMode
+from . import conf, following, mode, watch
 from .cursors import TranslatingCursor, translating
 from .errors import ConfigurationError, ReadOnlyError
-from .refusals import ENDED, READ_ONLY_TRANSACTION, is_refusal, refusal, sqlstate_of
+from .held import held
+from .refusals import ENDED, READ_ONLY_TRANSACTION, sqlstate_of
 from .renewal import Renewing
+from .translation import RefusalTranslator, reason_of, writer_of
+from .twin_sessions import refuse_writers_login, start_read_only, starts_read_only
 
 if TYPE_CHECKING:
     _Wrapper = BaseDatabaseWrapper
 else:
     _Wrapper = object
-
-
-class Held(threading.local):
-    """The pair members of this thread that left autocommit, by alias: a hint, the wrapper knows the truth.
-
-    `handed` is the writer's alias whose look-up led to the twin last: another thread may meet the end of the
-    switch between that and the transaction.
-    """
-
-    def __init__(self) -> None:
-        self.wrappers: dict[str, PairMember] = {}
-        self.handed = ""
-
-
-held = Held()
-
-
-def holds(alias: str) -> bool:
-    if not held.wrappers:
-        return False
-    wrapper = held.wrappers.get(alias)
-    return wrapper is not None and wrapper.holds_alias()
 
 
 # What Django's connect() forgets of an open block.
@@ -85,7 +64,7 @@ class PairMember(_Wrapper):
 
     def has_sent_nothing(self) -> bool:
         """Tell whether a block is open that PostgreSQL does not know of: psycopg sends BEGIN with a statement."""
-        if not self.in_atomic_block or self.connection is None or not following.can_tell(self.connection):
+        if not self.in_atomic_block or self.connection is None or not watch.can_tell(self.connection):
             return False
         pgconn = self.connection.pgconn
         return bool(pgconn.transaction_status == 0 and pgconn.pipeline_status == 0)  # both: nothing under way
@@ -105,8 +84,8 @@ class PairMember(_Wrapper):
         # Closed as the mode moved on: what was asked of a kept cursor was not even sent.
         left = self.connection is not session
         # A method of our handler, which the stubs of django.db.connections cannot know.
-        now = connections.anew(_writer(self))  # type: ignore[attr-defined]
-        return now if now is not self and (left or mode.is_read_only(_writer(self))) else None
+        now = connections.anew(writer_of(self))  # type: ignore[attr-defined]
+        return now if now is not self and (left or mode.is_read_only(writer_of(self))) else None
 
     def _begin_anew(self) -> bool:
         """Open another session for an open block; tell whether there is one. Connecting forgets a block."""
@@ -134,16 +113,16 @@ class PairMember(_Wrapper):
         return connection
 
     def _is_spent(self, connection: Any) -> bool:
-        if not following.is_watched(connection):
+        if not watch.is_watched(connection):
             return False
         if not mode.follows():
-            return following.has_ended(connection)
-        return not following.look(_writer(self), connection)
+            return watch.has_ended(connection)
+        return not following.look(writer_of(self), connection)
 
     def _configure_connection(self, connection: Any) -> bool:
         # psycopg's pool calls this for each connection it opens, long before it is handed out.
-        if following.can_tell(connection):
-            following.watch_of(connection)
+        if watch.can_tell(connection):
+            watch.watch_of(connection)
         # The engine's method: the base class that the stubs see here has none.
         return bool(super()._configure_connection(connection))  # type: ignore[misc]
 
@@ -197,7 +176,7 @@ class Writer(PairMember):
         self.connecting = True
         try:
             self._connect_at(started)
-        except (following.load_driver().OperationalError, OperationalError) as error:
+        except (watch.load_driver().OperationalError, OperationalError) as error:
             # What a pooler says after a wait, or of a login, is something else.
             at_once = self.connection is not None and time.monotonic() - started < following.ASK_SECONDS
             ended = at_once and (self.connection.closed or sqlstate_of(error) in ENDED)
@@ -211,24 +190,24 @@ class Writer(PairMember):
 
     def _connect_at(self, started: float) -> None:
         super().connect()
-        if self.alias == NO_DB_ALIAS or not following.can_tell(self.connection):
+        if self.alias == NO_DB_ALIAS or not watch.can_tell(self.connection):
             return  # Django's own to the server, which makes and drops databases: it has no switch
         if mode.follows():
             # Kept here: who receives the news may ask the database, and so leave this session at once.
             connection = self.connection
             following.meet_writer(self.alias, connection, started=started, ended=self.ended)
             self.ended = False
-            if following.watch_of(connection).fenced:
+            if watch.watch_of(connection).fenced:
                 # A pinned request would write on: this session cannot.
                 mode.loosen(self.alias)
-        elif _starts_read_only(self.connection):
+        elif starts_read_only(self.connection):
             following.open_for_writing(self.alias, self.connection)
 
     @property
     def writes_through_the_switch(self) -> bool:
         """Tell whether the open session was made writable although the switch is on."""
         connection = self.connection
-        return following.is_watched(connection) and following.watch_of(connection).opened_for_writing
+        return watch.is_watched(connection) and watch.watch_of(connection).opened_for_writing
 
     def _close(self) -> None:
         if self.writes_through_the_switch:
@@ -278,7 +257,7 @@ class Writer(PairMember):
         if mode.scope() is mode.Scope.READ_ONLY or not self.holds_alias():
             raise ReadOnlyError.of(
                 f"The writer's own connection '{self.alias}' is closed in read-only mode; "
-                f"ask django.db.connections anew. {_reason(self)}",
+                f"ask django.db.connections anew. {reason_of(self)}",
                 alias=self.alias,
                 sqlstate=READ_ONLY_TRANSACTION,
             )
@@ -286,7 +265,7 @@ class Writer(PairMember):
     @property
     def is_fenced(self) -> bool:
         """Tell whether the switch made this session read-only as it began: it may serve a block of reads."""
-        return following.is_watched(self.connection) and following.watch_of(self.connection).fenced
+        return watch.is_watched(self.connection) and watch.watch_of(self.connection).fenced
 
 
 class Twin(Renewing, PairMember):
@@ -296,7 +275,7 @@ class Twin(Renewing, PairMember):
 
     def _may_hold(self) -> bool:
         # In normal mode somebody asked for the twin by its own name: that does not move the writer's alias.
-        writer = _writer(self)
+        writer = writer_of(self)
         return (held.handed == writer or mode.is_read_only(writer)) and super()._may_hold()
 
     def connect(self) -> None:
@@ -312,112 +291,13 @@ class Twin(Renewing, PairMember):
     def close_if_unusable_or_obsolete(self) -> None:
         """Also drop a session that a request left writable: what it made there would meet the next one."""
         super().close_if_unusable_or_obsolete()
-        if self.connection is not None and not self.in_atomic_block and not _starts_read_only(self.connection):
+        if self.connection is not None and not self.in_atomic_block and not starts_read_only(self.connection):
             self.close()
 
     def _configure_connection(self, connection: Any) -> bool:
         configured = super()._configure_connection(connection)
-        _refuse_writers_login(connection, self.alias)
-        return _start_read_only(connection) or configured
-
-
-def _starts_read_only(connection: Any) -> bool:
-    """Tell whether the session's transactions start read-only; PostgreSQL 14+ reports both parameters unasked.
-
-    https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-ASYNC
-    """
-    reported = connection.info.parameter_status
-    return "on" in (reported("default_transaction_read_only"), reported("in_hot_standby"))
-
-
-def _refuse_writers_login(connection: Any, twin: str) -> None:
-    """Raise ConfigurationError where libpq's user is the writer's: services and PGUSER may lead there too."""
-    writer = conf.writers().get(twin)
-    if (
-        writer is None
-        or mode.process() is ProcessMode.LOCKED
-        or connection.info.parameter_status("in_hot_standby") == "on"
-    ):
-        return
-    entry = connections.settings[writer]
-    if connection.info.user == (entry["USER"] or entry["OPTIONS"].get("user")):
-        raise ConfigurationError(IS_THE_WRITER.format(twin=twin, writer=writer))
-
-
-IS_THE_WRITER = (
-    "DATABASES['{twin}'] logs in as the writer '{writer}' itself, so nothing would refuse a write; "
-    "give it a USER of its own and run manage.py create_readonly_role."
-)
-
-
-def _start_read_only(connection: Any) -> bool:
-    """Make the session read-only where its role did not already; tell whether a statement was sent."""
-    if _starts_read_only(connection):
-        return False
-    # One statement, that sets nothing in the session of another role: a pooler may log everybody in as one user.
-    row = connection.execute(
-        "SELECT session_user::text, CASE session_user WHEN %s THEN"
-        " set_config('default_transaction_read_only', 'on', false) END",
-        [connection.info.user],
-    ).fetchone()
-    if row is None or row[0] != connection.info.user:
-        raise ConfigurationError(
-            f"The twin's login '{connection.info.user}' became role '{row and row[0]}' on the way (a pooler's "
-            "forced user?), so nothing would refuse a write; give the twin an entry of its own in the pooler."
-        )
-    return True
-
-
-class RefusalTranslator(DatabaseErrorWrapper):
-    """Django's translation of psycopg errors, with refused writes as one typed error."""
-
-    wrapper: PairMember
-
-    def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:
-        if exc_type is None:
-            return
-        if is_refusal(exc_value, on_twin=self.wrapper.is_twin):
-            self.wrapper.renew()
-            raise refusal(exc_value, alias=self.wrapper.alias, reason=_reason(self.wrapper)).with_traceback(
-                traceback
-            ) from exc_value
-        super().__exit__(exc_type, exc_value, traceback)
-
-
-def _reason(wrapper: PairMember) -> str:
-    writer = _writer(wrapper)
-    if reason := mode.explanation(writer):
-        return reason
-    if wrapper.is_twin:
-        return f"'{wrapper.alias}' is the read-only twin of '{writer}'; write through '{writer}'."
-    return "The server or the role is read-only (default_transaction_read_only, or a standby); ask its operator."
-
-
-def _writer(wrapper: PairMember) -> str:
-    """Return the writer's alias of a pair member; a copy without a database has an alias of Django's own."""
-    alias = str(wrapper.alias)
-    return alias if alias in conf.twins() else conf.writers().get(alias, DEFAULT_DB_ALIAS)
-
-
-class TwinAlias(str):
-    """A twin's alias on its wrapper: in read-only mode it equals its writer's too.
-
-    Django compares a subquery's alias with the connection's and refuses to mix databases; a query that mixes
-    `.using("default")` with routed models stays on one connection, and so must pass. Hashes as itself.
-    """
-
-    __slots__ = ()
-
-    def __eq__(self, other: object) -> bool:
-        if str.__eq__(self, other) is True:
-            return True
-        writer = conf.writers().get(str(self))
-        return other == writer and writer is not None and mode.is_read_only(writer)
-
-    def __ne__(self, other: object) -> bool:
-        return not self == other
-
-    __hash__ = str.__hash__
+        refuse_writers_login(connection, self.alias)
+        return start_read_only(connection) or configured
 
 
 @lru_cache

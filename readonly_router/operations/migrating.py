@@ -17,9 +17,9 @@ from ..roles.logins import first_line
 from ..scopes import writable
 from ..switch import catalog
 from ..switch.flip import add_details, write_event
-from ..switch.operate import refuse_locked, told_in_one_line
 from ..switch.spec import Operator, Target, Tell
 from ..switch.targets import session, target_for
+from ..switch.throws import refuse_locked, told_in_one_line
 from . import plan
 
 # One run of the page at a time in a database; of the session that migrates, so that it lasts as long as that.

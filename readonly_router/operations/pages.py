@@ -11,7 +11,7 @@ from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
-from ..switch import operate
+from ..switch import off, on
 from ..switch.spec import Tell
 from . import access, board, places
 from .forms import Databases, Off, On
@@ -47,7 +47,7 @@ def switch_on(request: HttpRequest, site: AdminSite) -> HttpResponseBase:
     by = request.user.get_username()
 
     def work(tell: Tell) -> Mapping[str, Any]:
-        receipts = operate.switch_on(
+        receipts = on.switch_on(
             form.chosen(),
             reason=form.cleaned_data["reason"],
             eta=form.expected_end(),
@@ -75,7 +75,7 @@ def switch_off(request: HttpRequest, site: AdminSite) -> HttpResponseBase:
 
     def work(tell: Tell) -> Mapping[str, Any]:
         reason = form.cleaned_data["reason"]
-        opened = operate.switch_off(form.chosen(), reason=reason, by=by, tell=_as_lines(tell))
+        opened = off.switch_off(form.chosen(), reason=reason, by=by, tell=_as_lines(tell))
         learn(form.chosen())
         return {"opened": opened}
 

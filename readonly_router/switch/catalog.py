@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, cast
 
@@ -14,7 +12,6 @@ from psycopg import sql
 
 from ..errors import SwitchError
 from .mark import EVENTS, MARKED, SETTING, SWITCH_LOCK, WRITABLE_LOCK
-from .receipt import NOT_COUNTED, Horizon
 from .spec import RoleFacts, Session
 
 Connection = psycopg.Connection[Any]
@@ -226,160 +223,3 @@ def last_event(connection: Connection, table: sql.Composed, writer: str) -> dict
     """Return the last act on the switch of a writer's role."""
     cursor = connection.cursor(row_factory=psycopg.rows.dict_row)
     return cursor.execute(sql.SQL(_LAST).format(table), [json.dumps([writer])]).fetchone()
-
-
-# -- where the database stands
-
-# No backend reports its counters later than this after it became idle (PGSTAT_IDLE_INTERVAL, 10 s);
-# PostgreSQL 14's has no such limit.
-SETTLE_SECONDS = 11.0
-
-_PLACE = """SELECT (SELECT system_identifier::text FROM pg_control_system()), current_database()::text,
-    (SELECT oid::bigint FROM pg_database WHERE datname = current_database()),
-    -- Of the WAL: a promoted standby's control file still has the old one until its first checkpoint.
-    ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int,
-    pg_current_wal_insert_lsn()::text,
-    pg_snapshot_xmax(s)::text::bigint, ARRAY(SELECT x::text::bigint FROM pg_snapshot_xip(s) x ORDER BY 1),
-    (SELECT CASE WHEN current_setting('track_counts')::bool THEN coalesce(stats_reset::text, '') ELSE %s END
-     FROM pg_stat_database WHERE datname = current_database())
-    FROM pg_current_snapshot() s"""
-
-# Without the events of the switch itself, and what ANALYZE writes.
-_COUNTERS = """SELECT format('%%I.%%I', s.schemaname, s.relname), n_tup_ins + n_tup_upd + n_tup_del
-    FROM pg_stat_all_tables s JOIN pg_class c ON c.oid = s.relid
-    WHERE n_tup_ins + n_tup_upd + n_tup_del > 0 AND NOT c.relisshared AND s.relname <> %s
-      AND NOT (s.schemaname = 'pg_catalog' AND s.relname IN ('pg_statistic', 'pg_statistic_ext_data'))
-      AND s.schemaname !~ '^pg_(temp|toast)'"""
-
-
-def horizon(connection: Connection) -> Horizon:
-    """Return where the database stands, in whole. Writes nothing, and takes no transaction id."""
-    counters = _settled_counters(connection)
-    sequences, unreadable = _sequences(connection)
-    return replace(
-        place(connection),
-        sequences=sequences,
-        unreadable=unreadable,
-        prepared=prepared(connection),
-        counters=counters,
-    )
-
-
-def place(connection: Connection) -> Horizon:
-    """Return where the database stands, without its sequences, prepared transactions and counters."""
-    row = connection.execute(_PLACE, [NOT_COUNTED]).fetchone()
-    if row is None:
-        raise SwitchError("PostgreSQL did not say where the database stands.")
-    system, database, oid, timeline, lsn, next_xid, running, since = row
-    return Horizon(
-        system_identifier=system,
-        database=database,
-        database_oid=oid,
-        timeline=timeline,
-        lsn=lsn,
-        next_xid=next_xid,
-        running=tuple(running),
-        counters_since=since or "",
-    )
-
-
-def _settled_counters(connection: Connection) -> dict[str, int]:
-    counters = _counters(connection)
-    while connection.info.server_version < 150000:
-        # The statistics collector of PostgreSQL 14 writes its file at most every 500 ms.
-        time.sleep(0.6)
-        before, counters = counters, _counters(connection)
-        if before == counters:
-            break
-    return counters
-
-
-def _counters(connection: Connection) -> dict[str, int]:
-    return {name: int(rows) for name, rows in connection.execute(_COUNTERS, [EVENTS])}
-
-
-_SEQUENCE_NAMES = """SELECT c.oid::bigint, n.nspname::text, c.relname::text,
-    format('%%I.%%I', n.nspname, c.relname),
-    has_sequence_privilege(c.oid, 'SELECT') AND has_schema_privilege(n.oid, 'USAGE')
-    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.relkind = 'S' AND c.relpersistence <> 't' AND c.relname NOT LIKE %s || '%%' ORDER BY 4"""
-_SEQUENCE_BATCH = 500
-
-
-def _sequences(connection: Connection) -> tuple[dict[str, tuple[int, bool]], tuple[str, ...]]:
-    found = connection.execute(_SEQUENCE_NAMES, [EVENTS]).fetchall()
-    readable = [row for row in found if row[4]]
-    values = (
-        _from_catalog(connection)
-        if connection.info.server_version >= 180000
-        else _one_by_one(connection, readable)
-    )
-    sequences = {name: values[oid] for oid, _, _, name, _ in readable if oid in values}
-    return sequences, tuple(name for *_, name, can_read in found if not can_read)
-
-
-def _from_catalog(connection: Connection) -> dict[int, tuple[int, bool]]:
-    # https://www.postgresql.org/docs/18/functions-sequence.html
-    query = (
-        "SELECT c.oid::bigint, d.last_value, d.is_called FROM"
-        # OFFSET 0 keeps the function away from what is no sequence.
-        " (SELECT oid FROM pg_class WHERE relkind = 'S' AND relpersistence <> 't' OFFSET 0) c,"
-        " pg_get_sequence_data(c.oid) d WHERE d.last_value IS NOT NULL"
-    )
-    return {oid: (last, called) for oid, last, called in connection.execute(query)}
-
-
-def _one_by_one(connection: Connection, readable: list[Any]) -> dict[int, tuple[int, bool]]:
-    values: dict[int, tuple[int, bool]] = {}
-    for start in range(0, len(readable), _SEQUENCE_BATCH):
-        parts = [
-            sql.SQL("SELECT {}::bigint, last_value, is_called FROM {}").format(
-                sql.Literal(oid), sql.Identifier(schema, name)
-            )
-            for oid, schema, name, _, _ in readable[start : start + _SEQUENCE_BATCH]
-        ]
-        rows = connection.execute(sql.SQL(" UNION ALL ").join(parts))
-        values.update({oid: (last, called) for oid, last, called in rows})
-    return values
-
-
-# An id that is taken is in no snapshot until a later one is over, but its holder locks it, for everybody to see.
-_WRITING = """SELECT EXISTS (SELECT FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
-    WHERE l.locktype = 'transactionid' AND l.mode = 'ExclusiveLock' AND l.granted
-      AND a.datname = current_database() AND a.pid <> pg_backend_pid())"""
-
-
-def somebody_writes(connection: Connection) -> bool:
-    """Tell whether another session of this database has a transaction open that may have written."""
-    row = connection.execute(_WRITING).fetchone()
-    return bool(row and row[0])
-
-
-_UNSETTLED = """SELECT format('process %%s of ''%%s''', a.pid, a.usename) FROM pg_stat_activity a
-    WHERE a.datname = current_database() AND a.pid <> pg_backend_pid() AND a.usename IS NOT NULL
-      AND NOT a.usename = ANY (%(reading)s)
-      AND (a.state_change IS NULL OR a.backend_xid IS NOT NULL
-           OR (a.state_change > clock_timestamp() - %(settle)s * interval '1 second'
-               -- One that is at work reports when it becomes idle, at most once a second (PGSTAT_MIN_INTERVAL).
-               AND NOT (a.state = 'idle' AND a.state_change > %(asked)s + interval '1.1 seconds'))
-           -- It reports when it is idle, and has not been since.
-           OR (a.state <> 'idle' AND a.backend_type <> 'walsender' AND a.state_change > %(since)s)
-           OR (%(never)s AND a.state_change BETWEEN %(since)s AND %(asked)s + interval '1.1 seconds'))
-    ORDER BY a.pid"""
-
-
-def unsettled(
-    connection: Connection, *, since: datetime, asked: datetime, reading: Iterable[str]
-) -> tuple[str, ...]:
-    """Return the sessions of which the server may not have counted yet what they wrote from `since` to `asked`.
-
-    `reading` are twins.
-    """
-    wanted = {
-        "since": since,
-        "asked": asked,
-        "reading": list(reading),
-        "settle": SETTLE_SECONDS,
-        "never": connection.info.server_version < 150000,
-    }
-    return tuple(row[0] for row in connection.execute(_UNSETTLED, wanted))

@@ -11,9 +11,9 @@ from .. import conf
 from ..errors import SwitchError
 from ..scopes import writable
 from .flip import add_details, write_event
-from .operate import refuse_locked, told_in_one_line
 from .spec import Operator, Target
 from .targets import session, target_for
+from .throws import refuse_locked, told_in_one_line
 
 
 def execute(command: Sequence[str], *, by: str = "", admin: Mapping[str, Any] | None = None) -> int:

@@ -6,12 +6,13 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from . import catalog, preflight
+from . import catalog, preflight, standing
 from .catalog import Connection
-from .operate import stored_receipt, told_in_one_line
+from .on import stored_receipt
 from .receipt import Receipt, Verdict, compare
 from .spec import State, Tell, print_nothing
 from .targets import reading_session, session, target_for
+from .throws import told_in_one_line
 
 
 def state_of(alias: str, *, admin: Mapping[str, Any] | None = None) -> State:
@@ -38,23 +39,23 @@ def verify(receipt: Receipt, *, admin: Mapping[str, Any] | None = None, tell: Te
     opened = session(target) if target.server else reading_session(target, direct=True)
     with opened as connection, told_in_one_line():
         preflight.refuse_standby(connection, target)
-        verdict = compare(receipt.horizon, catalog.horizon(connection))
-        if not verdict.clean or not (verdict.noted or catalog.somebody_writes(connection)):
+        verdict = compare(receipt.horizon, standing.horizon(connection))
+        if not verdict.clean or not (verdict.noted or standing.somebody_writes(connection)):
             return verdict
         # Transaction ids moved or will, and nothing says yet that it was by a write.
         unsettled = _settled(connection, receipt, reading=str(target.twin.get("user", "")), tell=tell)
-        return compare(receipt.horizon, catalog.horizon(connection), unsettled=unsettled)
+        return compare(receipt.horizon, standing.horizon(connection), unsettled=unsettled)
 
 
 def _settled(connection: Connection, receipt: Receipt, *, reading: str, tell: Tell) -> tuple[str, ...]:
     """Wait until the server has counted what its sessions wrote; return those of which that is not known."""
-    deadline, asked = time.monotonic() + catalog.SETTLE_SECONDS, catalog.server_time(connection)
-    left = catalog.unsettled(connection, since=receipt.proved_at, asked=asked, reading=(reading,))
+    deadline, asked = time.monotonic() + standing.SETTLE_SECONDS, catalog.server_time(connection)
+    left = standing.unsettled(connection, since=receipt.proved_at, asked=asked, reading=(reading,))
     if left:
         tell(f"transactions since: waiting until {len(left)} sessions have reported what they wrote")
     while left and time.monotonic() < deadline:
         time.sleep(0.2)
-        now = catalog.unsettled(connection, since=receipt.proved_at, asked=asked, reading=(reading,))
+        now = standing.unsettled(connection, since=receipt.proved_at, asked=asked, reading=(reading,))
         # Settled once is settled: what a session writes later is not asked for.
         left = tuple(name for name in left if name in now)
     return left

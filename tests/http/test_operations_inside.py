@@ -15,7 +15,7 @@ from django.test import Client, override_settings
 from readonly_router import ReadOnlyError, conf, disable_writes, following, is_read_only, mode
 from readonly_router.models import Event
 from readonly_router.operations.history import EventAdmin
-from readonly_router.switch import operate
+from readonly_router.switch.off import switch_off
 from tests.database import Scratch
 from tests.example.shop.models import Product, Tag
 from tests.http.inside_urls import site
@@ -33,7 +33,7 @@ def client(shop: None) -> Iterator[Client]:
             assert client.login(username="admin", password="admin")
             yield client
             connections.close_all()
-            operate.switch_off("default", grace=0)
+            switch_off("default", grace=0)
             following.forget()
 
 

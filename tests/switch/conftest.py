@@ -11,7 +11,6 @@ import pytest
 from psycopg import sql
 
 from readonly_router import following
-from readonly_router.switch import catalog
 from tests import database
 from tests.database import Scratch
 from tests.embedded import embedded_server, wheel_binaries
@@ -25,7 +24,7 @@ from tests.switch.switching import value
 @pytest.fixture
 def unsettled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Spare the half second in which PostgreSQL 14 counts rows, for tests that do not compare them later."""
-    monkeypatch.setattr(catalog, "_settled_counters", catalog._counters)
+    monkeypatch.setattr(standing, "_settled_counters", standing._counters)
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,8 @@ from django.db.backends.signals import connection_created
 from readonly_router import connections as resolution
 from readonly_router import following, is_read_only
 from readonly_router.switch.flip import flip_on
-from readonly_router.switch.operate import switch_off, switch_on
+from readonly_router.switch.off import switch_off
+from readonly_router.switch.on import switch_on
 from readonly_router.switch.receipt import Receipt
 from readonly_router.switch.spec import Operator, Order
 from readonly_router.switch.targets import APPLICATION, target_for

@@ -15,7 +15,8 @@ from readonly_router.errors import ConfigurationError, DrainError, ModeError, Sw
 from readonly_router.mode import Status
 from readonly_router.signals import read_only_changed
 from readonly_router.switch import reports
-from readonly_router.switch.operate import switch_off, switch_on
+from readonly_router.switch.off import switch_off
+from readonly_router.switch.on import switch_on
 from readonly_router.switch.receipt import Receipt
 from tests.database import Scratch
 from tests.harness.pairs import wait_for

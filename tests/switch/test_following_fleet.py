@@ -13,7 +13,8 @@ import pytest
 from django.db import connections
 
 from readonly_router import following
-from readonly_router.switch.operate import switch_off, switch_on
+from readonly_router.switch.off import switch_off
+from readonly_router.switch.on import switch_on
 from tests.example.probes import Told
 from tests.example.shop.content import PRODUCTS, TAGS
 from tests.harness.pairs import wait_for

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from readonly_router import following
-from readonly_router.switch.operate import switch_off
+from readonly_router.switch.off import switch_off
 from tests.example.probes import Told
 from tests.harness.pairs import wait_for
 from tests.snapshot import Snapshot

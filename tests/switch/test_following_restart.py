@@ -9,7 +9,8 @@ from django.db import connections
 
 from readonly_router import ReadOnlyError, following, is_read_only
 from readonly_router import connections as resolution
-from readonly_router.switch.operate import switch_off, switch_on
+from readonly_router.switch.off import switch_off
+from readonly_router.switch.on import switch_on
 from tests.database import Scratch
 from tests.harness.pairs import wait_for
 from tests.ledger.servers import ENDINGS, Server

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from readonly_router.errors import SwitchError
-from readonly_router.switch.operate import switch_on
+from readonly_router.switch.on import switch_on
 from tests.database import Scratch
 from tests.switch.switching import (
     default_of,

@@ -18,7 +18,7 @@ from psycopg import sql
 
 from readonly_router import following
 from readonly_router.errors import SwitchError
-from readonly_router.switch.operate import switch_on
+from readonly_router.switch.on import switch_on
 from readonly_router.switch.receipt import Receipt
 from tests.database import Scratch
 from tests.switch.stage import played, stage

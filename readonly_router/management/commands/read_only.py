@@ -19,9 +19,12 @@ from django.db import DatabaseError
 from ... import refused
 from ...durations import seconds
 from ...errors import DrainError, ReadOnlyRouterError, SwitchError
-from ...switch import operate, reports
+from ...switch import reports
 from ...switch.execute import execute
+from ...switch.off import switch_off
+from ...switch.on import preview, switch_on
 from ...switch.spec import State
+from ...switch.throws import aliases
 from .. import files, lines
 from ..logins import ADMIN_URL, admin
 
@@ -108,7 +111,7 @@ class Command(BaseCommand):
             self._preview(options)
             return
         file = files.writable(options["receipt"])
-        receipts = operate.switch_on(
+        receipts = switch_on(
             options["database"],
             reason=options["reason"],
             eta=options["eta"],
@@ -134,18 +137,18 @@ class Command(BaseCommand):
             self.stdout.write(f"receipt: {file}")
 
     def _off(self, options: dict[str, Any]) -> None:
-        operate.switch_off(
+        switch_off(
             options["database"],
             reason=options["reason"],
             by=options["by"],
             admin=admin(options["admin_url"]),
             tell=self.stderr.write,
         )
-        for alias in operate.aliases(options["database"]):
+        for alias in aliases(options["database"]):
             self.stdout.write(f"{alias}: writable")
 
     def _status(self, options: dict[str, Any]) -> None:
-        states = {alias: self._state(alias, options) for alias in operate.aliases(options["database"])}
+        states = {alias: self._state(alias, options) for alias in aliases(options["database"])}
         if options["json"]:
             found = {alias: lines.state_object(alias, state) for alias, state in states.items()}
             self.stdout.write(json.dumps(found, default=str, indent=2))
@@ -165,7 +168,7 @@ class Command(BaseCommand):
     def _verify(self, options: dict[str, Any]) -> None:
         way = admin(options["admin_url"])
         receipts = (
-            [reports.receipt_of(alias, admin=way) for alias in operate.aliases(options["database"])]
+            [reports.receipt_of(alias, admin=way) for alias in aliases(options["database"])]
             if options["receipt"] is None
             else files.receipts(options["receipt"], options["database"])
         )
@@ -189,7 +192,7 @@ class Command(BaseCommand):
         # Late: a command module is imported before the models of half the commands of Django are.
         from ...models import Event  # noqa: PLC0415 - see above
 
-        for alias in operate.aliases(options["database"]):
+        for alias in aliases(options["database"]):
             try:
                 events = list(Event.objects.using(alias).filter(alias=alias)[: options["limit"]])
             except DatabaseError as error:
@@ -210,7 +213,7 @@ class Command(BaseCommand):
             self.stdout.write(line)
 
     def _preview(self, options: dict[str, Any]) -> None:
-        states = operate.preview(
+        states = preview(
             options["database"],
             fence=options["fence"],
             writers=options["writer"],

@@ -3,45 +3,27 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 import psycopg
 
-from .. import conf, mode
-from ..conf import ProcessMode
-from ..durations import seconds
-from ..errors import ConfigurationError, DrainError, ModeError, SwitchError
+from .. import conf
+from ..errors import ConfigurationError, DrainError, SwitchError
 from ..roles.logins import first_line
-from . import catalog, preflight
+from . import catalog, preflight, standing
 from .catalog import Connection
-from .drain import Left, drain, force, renew
-from .flip import flip_off, flip_on, write_event, write_receipt
-from .mark import SETTING, SWITCH_LOCK, WRITABLE_LOCK
+from .drain import Left, drain, force
+from .flip import flip_on, write_event, write_receipt
+from .mark import SETTING, WRITABLE_LOCK
+from .off import open_again
 from .receipt import Receipt
 from .spec import Operator, Order, State, Target, Tell, print_nothing
-from .targets import begins_read_only, session, target_for
-
-Databases = str | Iterable[str] | None
-
-
-@dataclass(kw_only=True)
-class Throw:
-    """One writer while its switch is thrown."""
-
-    target: Target
-    connection: Connection
-    state: State
-    roles: tuple[str, ...] = ()
-    event: int = 0
-    fence: str = "settings"
-    switched_at: datetime | None = None
-    flipped: bool = False
-    tell: Tell = field(default=print_nothing)
+from .targets import begins_read_only, session
+from .throws import Databases, Throw, thrown, told_in_one_line, wait_seconds
 
 
 def switch_on(
@@ -69,14 +51,14 @@ def switch_on(
         operator=Operator.here(by),
         reason=reason,
         eta=eta,
-        grace=_seconds(conf.grace() if grace is None else grace),
-        deadline=_seconds(conf.deadline() if deadline is None else deadline),
+        grace=wait_seconds(conf.grace() if grace is None else grace),
+        deadline=wait_seconds(conf.deadline() if deadline is None else deadline),
         force=force,
         fence=_fence(fence),
         writers=tuple(writers),
         show_queries=show_queries,
     )
-    with told_in_one_line(), _throws(databases, admin, tell) as throws:
+    with told_in_one_line(), thrown(databases, admin, tell) as throws:
         return _switch_on(throws, order)
 
 
@@ -89,7 +71,7 @@ def preview(
 ) -> tuple[State, ...]:
     """Return how each writer's switch stands; raise SwitchError where `switch_on` would refuse."""
     order = Order(operator=Operator.here(), fence=_fence(fence), writers=tuple(writers))
-    with told_in_one_line(), _throws(databases, admin, print_nothing) as throws:
+    with told_in_one_line(), thrown(databases, admin, print_nothing) as throws:
         _accept(throws, order)
         return tuple(throw.state for throw in throws)
 
@@ -181,16 +163,6 @@ def _try_the_door(target: Target) -> None:
         )
 
 
-def _tell_who_keeps_it(throw: Throw) -> None:
-    """Say so where the writer begins read-only still: what others set is theirs."""
-    with suppress(SwitchError):
-        if begins_read_only(throw.target):
-            throw.tell(
-                f"sessions of '{throw.target.writer}' still begin read-only, and not by the switch: see {SETTING} "
-                "of the role, the database and the server"
-            )
-
-
 _ROUNDS = 3
 
 
@@ -203,7 +175,7 @@ def _receipt(throw: Throw, order: Order, *, ended: int) -> Receipt:
     connection, state, at = throw.connection, throw.state, throw.switched_at
     uncovered, superusers = catalog.unfenced(connection, (*throw.roles, str(throw.target.twin.get("user", ""))))
     for _ in range(_ROUNDS):
-        horizon = catalog.horizon(connection)
+        horizon = standing.horizon(connection)
         with connection.transaction():
             own = catalog.own_transaction(connection)
             now = catalog.server_time(connection)
@@ -225,7 +197,7 @@ def _receipt(throw: Throw, order: Order, *, ended: int) -> Receipt:
                 eta=order.eta or state.eta,
             )
             write_receipt(connection, receipt)
-        if horizon.next_xid == own and catalog.place(connection).next_xid == own + 1:
+        if horizon.next_xid == own and standing.place(connection).next_xid == own + 1:
             break
     return receipt
 
@@ -260,69 +232,8 @@ def _undo_one(throw: Throw, order: Order) -> None:
         catalog.unlock(connection, WRITABLE_LOCK)
         state = preflight.state_of(connection, throw.target)
         if state.read_only:
-            _open_again(connection, throw.target, state, order.operator, kind="undone", tell=throw.tell)
+            open_again(connection, throw.target, state, order.operator, kind="undone", tell=throw.tell)
             throw.tell("undone: writable again")
-
-
-# -- off
-
-
-def switch_off(
-    databases: Databases = None,
-    *,
-    reason: str = "",
-    by: str = "",
-    grace: str | float | None = None,
-    admin: Mapping[str, Any] | None = None,
-    tell: Tell = print_nothing,
-) -> tuple[str, ...]:
-    """Open writers again and return the aliases that were switched; those that were writable are left alone.
-
-    What anybody else set is never touched. Sessions that began read-only are ended once they are idle.
-    """
-    wait = _seconds(conf.grace() if grace is None else grace)
-    opened = []
-    with told_in_one_line(), _throws(databases, admin, tell) as throws:
-        for throw in throws:
-            preflight.accepted_off(throw.connection, throw.target, throw.state)
-        for throw in throws:
-            if not (throw.state.read_only or throw.state.gone):
-                throw.tell("off already: nothing to do")
-                continue
-            _open_again(
-                throw.connection,
-                throw.target,
-                throw.state,
-                Operator.here(by),
-                tell=throw.tell,
-                reason=reason,
-                grace=wait,
-            )
-            throw.tell("writable again")
-            _tell_who_keeps_it(throw)
-            opened.append(throw.target.alias)
-    return tuple(opened)
-
-
-def _open_again(
-    connection: Connection,
-    target: Target,
-    state: State,
-    operator: Operator,
-    *,
-    tell: Tell,
-    kind: str = "off",
-    reason: str = "",
-    grace: float = 0.0,
-) -> None:
-    before = flip_off(
-        connection, target, operator, roles=state.fenced, logins=state.nologin, kind=kind, reason=reason
-    )
-    if state.since is None:
-        return
-    left = renew(connection, state.fenced, after=state.since, before=before, grace=max(grace, 1.5), tell=tell)
-    for one in left:
-        tell(f"still read-only until it connects anew: {one.says()}")
 
 
 def stored_receipt(connection: Connection, target: Target) -> Receipt:
@@ -334,93 +245,11 @@ def stored_receipt(connection: Connection, target: Target) -> Receipt:
     return Receipt.from_json(json.dumps(event["receipt"]))
 
 
-# -- what is thrown, one command at a time
-
-
-@contextmanager
-def _throws(databases: Databases, admin: Mapping[str, Any] | None, tell: Tell) -> Iterator[list[Throw]]:
-    """Open every database's session and take its lock, so that one operator acts at a time.
-
-    Aliases that lead to the same role of the same database (past a pooler and through it) have one switch.
-    """
-    refuse_locked()
-    began = time.monotonic()
-    with ExitStack() as stack:
-        throws: list[Throw] = []
-        for alias in aliases(databases):
-            target, say = target_for(alias, admin=admin), _timed(tell, alias, began)
-            neighbours = [
-                throw.target for throw in throws if target.server and throw.target.server == target.server
-            ]
-            if same := [each.alias for each in neighbours if each.writer == target.writer]:
-                say(f"the same role of the same database as '{same[0]}'")
-                continue
-            connection = stack.enter_context(session(target))
-            preflight.refuse_standby(connection, target)
-            if not neighbours:
-                _take_lock(connection, target)
-            state = preflight.state_of(connection, target)
-            throws.append(Throw(target=target, connection=connection, state=state, tell=say))
-        yield throws
-
-
-def _take_lock(connection: Connection, target: Target) -> None:
-    if not catalog.try_lock(connection, SWITCH_LOCK):
-        others = ", ".join(str(pid) for pid in catalog.switching(connection)) or "just gone"
-        raise SwitchError(
-            f"Another read_only command is at work on '{target.alias}' (process {others}); "
-            "wait for it and see read_only status."
-        )
-
-
-def _timed(tell: Tell, alias: str, began: float) -> Tell:
-    def say(line: str) -> None:
-        # A terminal or a pipe that is gone decides nothing, least of all whether an undo goes on.
-        with suppress(OSError):
-            tell(f"[{time.monotonic() - began:7.3f} s] {alias}: {line}")
-
-    return say
-
-
-def aliases(databases: Databases) -> tuple[str, ...]:
-    """Return writer aliases, each once; by default every pair's."""
-    if databases is None:
-        return tuple(conf.twins())
-    wanted = tuple(dict.fromkeys((databases,) if isinstance(databases, str) else databases))
-    if strange := [alias for alias in wanted if alias not in conf.twins()]:
-        raise SwitchError(
-            f"'{strange[0]}' is no writer of READONLY_ROUTER_PAIRS; name one of: {', '.join(conf.twins())}."
-        )
-    return wanted
-
-
-def refuse_locked() -> None:
-    """Raise ModeError in a process that holds no writer login."""
-    if mode.process() is ProcessMode.LOCKED:
-        raise ModeError("DB_READ_ONLY=locked keeps the writer's login out of this process; run this without it.")
-
-
-@contextmanager
-def told_in_one_line() -> Iterator[None]:
-    """Raise what PostgreSQL says as a SwitchError in one line."""
-    try:
-        yield
-    except psycopg.Error as error:
-        raise SwitchError(f"PostgreSQL said: {first_line(error)}; see read_only status.") from None
-
-
 def _fence(asked: str | None) -> str:
     wanted = conf.fence() if asked is None else asked
     if wanted not in {"settings", "login"}:
         raise ConfigurationError(f"fence={wanted!r} is not understood; it is 'settings' or 'login'.")
     return wanted
-
-
-def _seconds(written: str | float) -> float:
-    try:
-        return seconds(written)
-    except ValueError as error:
-        raise ConfigurationError(str(error)) from None
 
 
 def _names(names: Iterable[str]) -> str:

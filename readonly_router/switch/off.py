@@ -1,0 +1,87 @@
+"""Opens again: the settings first, then the sessions that began read-only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from .. import conf
+from ..errors import SwitchError
+from . import preflight
+from .catalog import Connection
+from .drain import renew
+from .flip import flip_off
+from .mark import SETTING
+from .spec import Operator, State, Target, Tell, print_nothing
+from .targets import begins_read_only
+from .throws import Databases, Throw, thrown, told_in_one_line, wait_seconds
+
+
+def switch_off(
+    databases: Databases = None,
+    *,
+    reason: str = "",
+    by: str = "",
+    grace: str | float | None = None,
+    admin: Mapping[str, Any] | None = None,
+    tell: Tell = print_nothing,
+) -> tuple[str, ...]:
+    """Open writers again and return the aliases that were switched; those that were writable are left alone.
+
+    What anybody else set is never touched. Sessions that began read-only are ended once they are idle.
+    """
+    wait = wait_seconds(conf.grace() if grace is None else grace)
+    opened = []
+    with told_in_one_line(), thrown(databases, admin, tell) as throws:
+        for throw in throws:
+            preflight.accepted_off(throw.connection, throw.target, throw.state)
+        for throw in throws:
+            if not (throw.state.read_only or throw.state.gone):
+                throw.tell("off already: nothing to do")
+                continue
+            open_again(
+                throw.connection,
+                throw.target,
+                throw.state,
+                Operator.here(by),
+                tell=throw.tell,
+                reason=reason,
+                grace=wait,
+            )
+            throw.tell("writable again")
+            _tell_who_keeps_it(throw)
+            opened.append(throw.target.alias)
+    return tuple(opened)
+
+
+def open_again(
+    connection: Connection,
+    target: Target,
+    state: State,
+    operator: Operator,
+    *,
+    tell: Tell,
+    kind: str = "off",
+    reason: str = "",
+    grace: float = 0.0,
+) -> None:
+    """Take the switch off one writer, and end the sessions that began under it once they are idle."""
+    before = flip_off(
+        connection, target, operator, roles=state.fenced, logins=state.nologin, kind=kind, reason=reason
+    )
+    if state.since is None:
+        return
+    left = renew(connection, state.fenced, after=state.since, before=before, grace=max(grace, 1.5), tell=tell)
+    for one in left:
+        tell(f"still read-only until it connects anew: {one.says()}")
+
+
+def _tell_who_keeps_it(throw: Throw) -> None:
+    """Say so where the writer begins read-only still: what others set is theirs."""
+    with suppress(SwitchError):
+        if begins_read_only(throw.target):
+            throw.tell(
+                f"sessions of '{throw.target.writer}' still begin read-only, and not by the switch: see {SETTING} "
+                "of the role, the database and the server"
+            )

@@ -1,0 +1,58 @@
+"""A twin's session as it begins: read-only, and nobody else's login."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import connections
+
+from . import conf, mode
+from .conf import ProcessMode
+from .errors import ConfigurationError
+
+
+def starts_read_only(connection: Any) -> bool:
+    """Tell whether the session's transactions start read-only; PostgreSQL 14+ reports both parameters unasked.
+
+    https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-ASYNC
+    """
+    reported = connection.info.parameter_status
+    return "on" in (reported("default_transaction_read_only"), reported("in_hot_standby"))
+
+
+def refuse_writers_login(connection: Any, twin: str) -> None:
+    """Raise ConfigurationError where libpq's user is the writer's: services and PGUSER may lead there too."""
+    writer = conf.writers().get(twin)
+    if (
+        writer is None
+        or mode.process() is ProcessMode.LOCKED
+        or connection.info.parameter_status("in_hot_standby") == "on"
+    ):
+        return
+    entry = connections.settings[writer]
+    if connection.info.user == (entry["USER"] or entry["OPTIONS"].get("user")):
+        raise ConfigurationError(IS_THE_WRITER.format(twin=twin, writer=writer))
+
+
+IS_THE_WRITER = (
+    "DATABASES['{twin}'] logs in as the writer '{writer}' itself, so nothing would refuse a write; "
+    "give it a USER of its own and run manage.py create_readonly_role."
+)
+
+
+def start_read_only(connection: Any) -> bool:
+    """Make the session read-only where its role did not already; tell whether a statement was sent."""
+    if starts_read_only(connection):
+        return False
+    # One statement, that sets nothing in the session of another role: a pooler may log everybody in as one user.
+    row = connection.execute(
+        "SELECT session_user::text, CASE session_user WHEN %s THEN"
+        " set_config('default_transaction_read_only', 'on', false) END",
+        [connection.info.user],
+    ).fetchone()
+    if row is None or row[0] != connection.info.user:
+        raise ConfigurationError(
+            f"The twin's login '{connection.info.user}' became role '{row and row[0]}' on the way (a pooler's "
+            "forced user?), so nothing would refuse a write; give the twin an entry of its own in the pooler."
+        )
+    return True

@@ -1,0 +1,99 @@
+"""What one connection knows of the switch, read from its socket without waiting and without a query."""
+
+from __future__ import annotations
+
+import select
+import time
+from collections.abc import Callable
+from typing import Any
+
+from django.db.utils import load_backend
+
+from .switch.mark import CHANNEL
+
+
+class Watch:
+    """What one psycopg connection knows of the switch; stands in its place as the handler of notifications.
+
+    `pushed` tells whether PostgreSQL pushes the news on it: None as long as nobody asked.
+    """
+
+    __slots__ = ("ended", "fenced", "heard", "opened", "opened_for_writing", "others", "poll", "pushed")
+
+    def __init__(self, connection: Any) -> None:
+        self.opened = time.monotonic()
+        self.heard = False
+        self.pushed: bool | None = None
+        # The session began while the switch was on.
+        self.fenced = False
+        # And was made writable all the same.
+        self.opened_for_writing = False
+        self.others = connection.pgconn.notify_handler
+        self.poll: Callable[[], Any] | None = None
+        # libpq takes the last words of a session that is idle for a notice, and its end may come a moment later.
+        self.ended = False
+        connection.add_notice_handler(self._hear)
+
+    def _hear(self, notice: Any) -> None:
+        self.ended = self.ended or notice.severity_nonlocalized == "FATAL"
+
+    def __call__(self, notification: Any) -> None:
+        if notification.relname == CHANNEL.encode():
+            self.heard = True
+        elif self.others is not None:
+            self.others(notification)
+
+
+def can_tell(connection: Any) -> bool:
+    """Tell whether a connection is psycopg 3's: a check tells of another driver, which is not followed."""
+    return hasattr(connection, "pgconn")
+
+
+def watch_of(connection: Any) -> Watch:
+    """Return the connection's watch, set on it the first time."""
+    handler = connection.pgconn.notify_handler
+    if not isinstance(handler, Watch):
+        handler = connection.pgconn.notify_handler = Watch(connection)
+    return handler
+
+
+def is_watched(connection: Any) -> bool:
+    """Tell whether the connection was met before: a pool hands out those of former requests."""
+    return can_tell(connection) and isinstance(connection.pgconn.notify_handler, Watch)
+
+
+def has_ended(connection: Any) -> bool:
+    """Tell whether the other end of a connection at rest is gone."""
+    return connection.closed or _ended(connection, watch_of(connection))
+
+
+def _poll(descriptor: int) -> Callable[[], Any]:
+    """Return a function that tells whether the socket has something to read, without waiting."""
+    if not hasattr(select, "poll"):  # Windows, and what gevent leaves of the module
+        return lambda: select.select([descriptor], [], [], 0)[0]
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return lambda: poll.poll(0)
+
+
+def _ended(connection: Any, watch: Watch) -> bool:
+    """Read what came in; tell whether the other end is gone: its last words come before the end itself."""
+    pgconn = connection.pgconn
+    try:
+        watch.poll = watch.poll or _poll(pgconn.socket)
+        while watch.poll():
+            pgconn.consume_input()
+            _hand_over(pgconn)
+    except load_driver().Error:
+        return True
+    return watch.ended
+
+
+def _hand_over(pgconn: Any) -> None:
+    while (notification := pgconn.notifies()) is not None:
+        pgconn.notify_handler(notification)
+
+
+def load_driver() -> Any:
+    """Return psycopg, which an import of this package must not import."""
+    return load_backend("django.db.backends.postgresql").DatabaseWrapper.Database
