@@ -44,10 +44,7 @@ bench: .cache/venv/bench/.bench ## cost per query, of provisioning and of starti
 matrix: .cache/venv/matrix/.matrix ## the suite on pairs of Python, Django and PostgreSQL
 	@.cache/venv/matrix/bin/nox -f tests/noxfile.py $(ARGS)
 
-docker-site: $(VENV)/.test ## the example site with its window, to be tried by hand
-	@$(BIN)/python -m tests.live
-
-test: $(VENV)/.test ## the suite against each PostgreSQL of docker/
+docker-test: $(VENV)/.test ## the suite against each PostgreSQL of docker/
 	@PYTEST_ARGS="$(ARGS)" exec sh docker/test.sh
 
 clean: ## remove all that these commands made

@@ -20,6 +20,8 @@ from .errors import (
     ReadOnlyRouterError,
     SwitchError,
 )
+from .http.exemptions import allow_in_read_only
+from .http.skipping import skip_in_read_only
 from .mode import Status
 from .scopes import disable_writes, enable_writes, read_only, writable
 from .signals import read_only_changed
@@ -41,6 +43,7 @@ __all__ = [
     "Receipt",
     "Status",
     "SwitchError",
+    "allow_in_read_only",
     "databases_from_env",
     "disable_writes",
     "enable_writes",
@@ -48,6 +51,7 @@ __all__ = [
     "is_read_only",
     "read_only",
     "read_only_changed",
+    "skip_in_read_only",
     "switch_off",
     "switch_on",
     "writable",

@@ -12,11 +12,11 @@ from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect
 
 from . import admin_view_only, conf, mode
 from .admin_view_only import was_withheld
-from .exemptions import is_exempt
+from .http.exemptions import is_exempt
+from .http.request_mode import SAFE, is_read_only
+from .http.responses import unavailable
 from .operations import access, places, urls
 from .operations.banner import with_banner
-from .request_mode import SAFE, is_read_only
-from .responses import unavailable
 
 View = Callable[..., HttpResponseBase]
 _MARK = "_readonly_router_adopts"

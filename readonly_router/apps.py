@@ -8,8 +8,9 @@ from typing import Any
 from django.apps import AppConfig
 from django.core.management.base import BaseCommand, CommandError
 
-from . import connections, mode, signing_in, skipping
+from . import connections, mode
 from .errors import ReadOnlyRouterError
+from .http import signing_in, skipping
 
 
 class ReadOnlyRouterConfig(AppConfig):

@@ -10,11 +10,12 @@ from django.core.checks import CheckMessage, Error, Tags, register
 from django.core.checks import Warning as CheckWarning
 from django.db import connections, router
 
-from . import conf, mode, skipping
+from . import conf, mode
 from .conf import ProcessMode
 from .connections import unusable_engine
 from .databases import same_login
 from .errors import ConfigurationError
+from .http import skipping
 
 APP = "readonly_router"
 ROUTER = "readonly_router.router.ReadOnlyRouter"

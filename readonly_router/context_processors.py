@@ -6,7 +6,7 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from .window import window
+from .http.window import window
 
 
 def read_only(_request: HttpRequest) -> dict[str, Any]:

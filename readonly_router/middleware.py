@@ -12,13 +12,14 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_asy
 from django.core.signals import got_request_exception
 from django.http import HttpRequest, HttpResponseBase
 
-from . import conf, following, mode, refused, streams, visitors
+from . import conf, following, mode
 from .connections import meet, resolve
 from .errors import ReadOnlyError, SessionTooLargeError
-from .exemptions import is_exempt
+from .http import refused, streams, visitors
+from .http.exemptions import is_exempt
+from .http.request_mode import SAFE, is_read_only, serving
+from .http.responses import mark, unavailable
 from .mode import Status
-from .request_mode import SAFE, is_read_only, serving
-from .responses import mark, unavailable
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]
 

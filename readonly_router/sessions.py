@@ -18,8 +18,8 @@ from django.utils.crypto import salted_hmac
 
 from . import conf, mode
 from .errors import SessionTooLargeError
-from .plain_sessions import lose
-from .request_mode import is_read_only, is_safe_request
+from .http.plain_sessions import lose
+from .http.request_mode import is_read_only, is_safe_request
 
 if TYPE_CHECKING:
     _Store = SessionBase

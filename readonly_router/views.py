@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 from . import conf
 from .connections import get_status
 from .errors import ReadOnlyRouterError
-from .responses import retry_after, shown_reason
+from .http.responses import retry_after, shown_reason
 
 
 @require_safe

@@ -10,7 +10,16 @@ from pathlib import Path
 
 import pytest
 
-PACKAGES = {"management", "management.commands", "operations", "roles", "switch"}
+PACKAGES = {
+    "management",
+    "management.commands",
+    "roles",
+    "switch",
+    "http",
+    "contrib",
+    "templatetags",
+    "operations",
+}
 PACKAGE = Path(__file__).parents[1] / "readonly_router"
 
 FLOORS = {
@@ -59,21 +68,22 @@ FLOORS = {
     "roles.likeness": 3,
     "roles.provision": 3,
     "roles.drop": 3,
+    "http.window": 4,
     "router": 4,
     "scopes": 4,
-    "request_mode": 4,
-    "responses": 4,
-    "exemptions": 4,
-    "skipping": 4,
-    "blame": 4,
-    "refused": 4,
-    "plain_sessions": 4,
-    "streams": 4,
-    "visitors": 4,
+    "http.request_mode": 4,
+    "http.responses": 4,
+    "http.exemptions": 4,
+    "http.skipping": 4,
+    "http.blame": 4,
+    "http.refused": 4,
+    "http.plain_sessions": 4,
+    "http.streams": 4,
+    "http.visitors": 4,
     "switch.execute": 5,
     "middleware": 5,
     "sessions": 5,
-    "signing_in": 5,
+    "http.signing_in": 5,
     "checks": 5,
     "admin": 5,
     "admin_site": 5,
@@ -99,6 +109,12 @@ FLOORS = {
     "management.commands.create_readonly_role": 6,
     "apps": 7,
     "": 7,
+    "site_checks": 5,
+    "views": 5,
+    "urls": 6,
+    "context_processors": 5,
+    "templatetags.read_only": 5,
+    "contrib.rest_framework": 5,
 }
 # The modules that may hold a query of their own; statements only composes what others run.
 WITH_SQL = {

@@ -84,7 +84,7 @@ def test_every_check_is_told_and_no_other() -> None:
     raised = {
         f"{kind[1].upper()}{int(number):03}"
         for kind, number in re.findall(r"(_error|_warning)\(\s*(\d+)", SOURCES)
-    }
+    } | {f"W{int(number):03}" for number in re.findall(r"^    \"[\w.]+\": \(\n +(\d+),\n", SOURCES, flags=re.M)}
     assert told == raised
 
 

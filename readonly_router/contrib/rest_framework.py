@@ -10,11 +10,12 @@ from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as plain_exception_handler
 
-from .. import conf, refused
+from .. import conf
 from ..connections import get_status
 from ..errors import ReadOnlyError
-from ..exemptions import is_exempt, is_marked
-from ..responses import HEADER, PROBLEM, VALUE, problem, retry_after
+from ..http import refused
+from ..http.exemptions import is_exempt, is_marked
+from ..http.responses import HEADER, PROBLEM, VALUE, problem, retry_after
 
 
 class ReadOnlyUnavailable(APIException):  # type: ignore[misc]  # REST framework has no types

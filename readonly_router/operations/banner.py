@@ -13,8 +13,8 @@ from django.utils import timezone
 
 from .. import conf
 from ..connections import any_read_only, get_status
+from ..http.responses import shown_reason
 from ..mode import Status
-from ..responses import shown_reason
 from . import access, places
 
 TEMPLATE = "readonly_router/operations/banner.html"

@@ -10,7 +10,7 @@ from django.contrib.admin.sites import AdminSite
 from django.db import connections, transaction
 from django.urls import URLPattern, path, reverse_lazy
 
-from ..exemptions import allow_in_read_only
+from ..http.exemptions import allow_in_read_only
 from . import pages, places
 
 Page = Callable[..., Any]

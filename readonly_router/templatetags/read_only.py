@@ -7,7 +7,7 @@ from typing import Any
 from django import template
 from django.urls import NoReverseMatch, reverse
 
-from ..window import window
+from ..http.window import window
 
 register = template.Library()
 

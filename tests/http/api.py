@@ -15,7 +15,7 @@ from rest_framework.routers import SimpleRouter
 from strawberry.django.views import GraphQLView
 
 from readonly_router.contrib.rest_framework import ReadOnlyPermission
-from readonly_router.exemptions import allow_in_read_only
+from readonly_router.http.exemptions import allow_in_read_only
 from tests.example.shop.models import Category
 from tests.example.urls import urlpatterns as example
 

@@ -5,7 +5,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import include, path
 
 from readonly_router.admin_site import ReadOnlyAdminSite, adopt
-from readonly_router.exemptions import allow_in_read_only
+from readonly_router.http.exemptions import allow_in_read_only
 from readonly_router.models import Event
 from readonly_router.operations import migrations_urls
 from readonly_router.operations.history import EventAdmin

@@ -11,6 +11,7 @@ import pytest
 from psycopg import sql
 
 from readonly_router import following
+from readonly_router.switch import standing
 from tests import database
 from tests.database import Scratch
 from tests.embedded import embedded_server, wheel_binaries

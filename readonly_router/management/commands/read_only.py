@@ -16,9 +16,9 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
-from ... import refused
 from ...durations import seconds
 from ...errors import DrainError, ReadOnlyRouterError, SwitchError
+from ...http import refused
 from ...switch import reports
 from ...switch.execute import execute
 from ...switch.off import switch_off

@@ -12,7 +12,8 @@ from django.db import connections
 from django.test import override_settings
 from django.utils import translation
 
-from readonly_router import disable_writes, following, mode, refused, switch_off, switch_on
+from readonly_router import disable_writes, following, mode, switch_off, switch_on
+from readonly_router.http import refused
 from tests.http.pages.usual import MIDDLEWARE
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from django.db.models import F
 from django.dispatch import Signal, receiver
 
-from readonly_router.skipping import skip_in_read_only
+from readonly_router.http.skipping import skip_in_read_only
 from tests.example.shop.models import PageView, Tag
 
 page_read = Signal()

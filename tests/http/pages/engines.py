@@ -12,7 +12,7 @@ from django.contrib.sessions.backends.base import SessionBase
 from django.core.cache import cache
 from django.test import Client, override_settings
 
-from readonly_router import plain_sessions
+from readonly_router.http import plain_sessions
 
 DJANGO = "django.contrib.sessions.backends."
 OURS = "readonly_router.sessions"

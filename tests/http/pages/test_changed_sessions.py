@@ -104,7 +104,7 @@ def test_what_is_dropped_is_logged(plain: Any, read_only: None, caplog: pytest.L
 def test_postgres_is_asked_once_whether_the_engine_writes(
     plain: Any, read_only: None, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from readonly_router import plain_sessions
+    from readonly_router.http import plain_sessions
 
     browser().get("/touch/")
     session = store()()

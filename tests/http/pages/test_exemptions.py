@@ -18,7 +18,7 @@ from rest_framework.routers import SimpleRouter
 from rest_framework.views import APIView
 from rest_framework.viewsets import ViewSet
 
-from readonly_router.exemptions import allow_in_read_only, is_exempt
+from readonly_router.http.exemptions import allow_in_read_only, is_exempt
 from tests.example.shop.models import Category, Tag
 from tests.http.pages.noted import ran
 

@@ -14,7 +14,8 @@ from django.db import connections
 from django.http import HttpRequest, HttpResponse
 from django.test import Client, modify_settings, override_settings
 
-from readonly_router import ReadOnlyError, refused
+from readonly_router import ReadOnlyError
+from readonly_router.http import refused
 from tests.example.shop.models import PageView, Tag
 from tests.http.pages import counters
 from tests.http.pages.asking import aget, consumes, get, is_unavailable

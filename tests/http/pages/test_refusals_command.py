@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from readonly_router import refused
-from readonly_router.refused import Refused, from_log, line
+from readonly_router.http import refused
+from readonly_router.http.refused import Refused, from_log, line
 from tests.http.pages.asking import aget, get
 
 pytestmark = pytest.mark.usefixtures("read_only_pages")

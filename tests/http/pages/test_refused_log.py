@@ -11,8 +11,8 @@ from django.http import HttpRequest, HttpResponse
 from django.test import Client, modify_settings, override_settings
 from django.utils.deprecation import MiddlewareMixin
 
-from readonly_router import skipping
-from readonly_router.blame import read
+from readonly_router.http import skipping
+from readonly_router.http.blame import read
 from tests.example.shop.models import PageView
 from tests.http.pages import counters
 from tests.http.pages.asking import aget, consumes, get

@@ -12,8 +12,9 @@ from django.db.models.signals import post_init
 from django.dispatch import Signal
 from django.test import Client
 
-from readonly_router import ReadOnlyError, disable_writes, enable_writes, read_only, skipping
-from readonly_router.skipping import skip_in_read_only
+from readonly_router import ReadOnlyError, disable_writes, enable_writes, read_only
+from readonly_router.http import skipping
+from readonly_router.http.skipping import skip_in_read_only
 from tests.example.shop.models import PageView, Tag
 from tests.http.pages import counters
 from tests.http.pages.counters import Recorder, Task

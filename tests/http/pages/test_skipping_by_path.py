@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from django.utils.functional import SimpleLazyObject
 
-from readonly_router import disable_writes, skipping
+from readonly_router import disable_writes
 from readonly_router.checks import check_skipped
 from readonly_router.errors import ConfigurationError
+from readonly_router.http import skipping
 
 MODULE = "tests_http_of_somebody_else"
 USERS = "tests_http_that_imports_by_name"

@@ -20,7 +20,7 @@ from django.views.decorators.http import require_POST
 from django.views.generic import TemplateView
 
 from readonly_router import ReadOnlyError
-from readonly_router.exemptions import allow_in_read_only
+from readonly_router.http.exemptions import allow_in_read_only
 from tests.example.shop.models import PageView, Product, Tag
 from tests.example.urls import urlpatterns as example
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from django.http import HttpRequest
 
+from ..errors import ReadOnlyError
 from .blame import blame
-from .errors import ReadOnlyError
 
 logger = logging.getLogger("readonly_router.refused")
 

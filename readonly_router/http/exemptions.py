@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 from django.http import HttpRequest
 
-from . import conf
-from .errors import ConfigurationError
+from .. import conf
+from ..errors import ConfigurationError
 
 V = TypeVar("V", bound=Callable[..., Any] | type)
 

@@ -17,8 +17,8 @@ from django.utils import translation
 from django.utils.cache import patch_vary_headers
 from django.utils.translation import gettext as _
 
-from . import conf
-from .mode import Status
+from .. import conf
+from ..mode import Status
 
 logger = logging.getLogger("readonly_router")
 

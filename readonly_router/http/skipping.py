@@ -13,9 +13,9 @@ from typing import Any, TypeVar, cast
 from asgiref.sync import iscoroutinefunction
 from django.dispatch import Signal
 
-from . import conf
-from .connections import is_read_only
-from .errors import ConfigurationError, ReadOnlyError
+from .. import conf
+from ..connections import is_read_only
+from ..errors import ConfigurationError, ReadOnlyError
 
 F = TypeVar("F", bound=Callable[..., Any])
 

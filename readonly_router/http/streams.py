@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from django.http import FileResponse, HttpResponseBase, StreamingHttpResponse
 
-from .errors import ReadOnlyError
+from ..errors import ReadOnlyError
 
 # Called with a refusal that came before the first byte.
 Refused = Callable[[ReadOnlyError], HttpResponseBase]

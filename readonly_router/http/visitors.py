@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponseBase
 from django.urls import Resolver404, resolve
 from django.utils import translation
 
-from . import conf
+from .. import conf
 from .exemptions import is_exempt
 from .plain_sessions import is_lost, lose
 from .request_mode import SAFE

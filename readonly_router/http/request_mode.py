@@ -8,7 +8,7 @@ from contextvars import ContextVar
 
 from django.http import HttpRequest
 
-from . import conf, mode
+from .. import conf, mode
 
 # https://www.rfc-editor.org/rfc/rfc9110#name-safe-methods
 SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})

@@ -12,9 +12,9 @@ from django.contrib.sessions.backends.base import UpdateError
 from django.db import DatabaseError
 from django.http import HttpRequest
 
-from . import conf
-from .errors import ReadOnlyError
-from .refusals import READ_ONLY_TRANSACTION
+from .. import conf
+from ..errors import ReadOnlyError
+from ..refusals import READ_ONLY_TRANSACTION
 from .request_mode import is_read_only, is_served
 
 logger = logging.getLogger("readonly_router.sessions")

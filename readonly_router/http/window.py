@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from . import conf
-from .connections import get_status
+from .. import conf
+from ..connections import get_status
 from .responses import retry_after, shown_reason
 
 
