@@ -119,7 +119,7 @@ FLOORS = {
 # The modules that may hold a query of their own; statements only composes what others run.
 WITH_SQL = {
     *("roles.questions", "roles.catalog", "roles.apply", "roles.prove", "roles.likeness", "roles.drop"),
-    *("roles.logins", "roles.targets", "wrappers", "renewal", "following"),
+    *("roles.logins", "roles.targets", "twin_sessions", "views", "renewal", "following"),
     *("switch.catalog", "switch.flip", "switch.drain", "switch.targets", "switch.preflight", "switch.standing"),
 }
 PURE = {
