@@ -8,7 +8,7 @@ ARGS ?=
 BIN = $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo site test lint types wagtail ledger soak bench matrix docker-test clean
+.PHONY: help demo site test lint types wagtail browser ledger soak bench matrix docker-test clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -32,13 +32,16 @@ types: $(VENV)/.lint ## types
 wagtail: .cache/venv/wagtail/.wagtail ## a Wagtail site through the main job
 	@.cache/venv/wagtail/bin/python -m pytest --ds=tests.wagtail.settings --confcutdir=tests/wagtail tests/wagtail $(ARGS)
 
+browser: .cache/venv/browser/.browser ## the example site and a Wagtail site in Chromium; pictures in .cache/screenshots
+	@.cache/venv/browser/bin/python -m pytest --confcutdir=tests/browser tests/browser $(ARGS)
+
 ledger: $(VENV)/.test ## writers of many kinds against the switch, thrown 20 times: every acknowledged row accounted for
 	@$(BIN)/python -m pytest tests/ledger $(ARGS)
 
 soak: $(VENV)/.test ## the same 500 times over PostgreSQL 14 to 18, with restarts, kills and network cuts
 	@$(BIN)/python -m tests.ledger --throws 500 $(ARGS)
 
-bench: .cache/venv/bench/.bench ## cost per query, of provisioning and of starting, with the alternatives beside
+bench: .cache/venv/bench/.bench ## cost per query, of provisioning, starting, switching and answering, with the alternatives beside
 	@.cache/venv/bench/bin/python -m tests.bench $(ARGS)
 
 matrix: .cache/venv/matrix/.matrix ## the suite on pairs of Python, Django and PostgreSQL
@@ -61,6 +64,9 @@ $(VENV)/.lint: pyproject.toml $(VENV)/.test
 
 .cache/venv/wagtail/.wagtail: pyproject.toml .cache/venv/wagtail/pyvenv.cfg
 	@$(call install,$(@D),test$(comma)wagtail)
+
+.cache/venv/browser/.browser: pyproject.toml .cache/venv/browser/pyvenv.cfg
+	@$(call install,$(@D),test$(comma)browser)
 
 .cache/venv/bench/.bench: pyproject.toml .cache/venv/bench/pyvenv.cfg
 	@$(call install,$(@D),test$(comma)bench)

@@ -25,8 +25,10 @@ def _bench(*arguments: str, server: str, seconds: int = 60) -> subprocess.Comple
 
 def test_bench_prints_a_table_per_part_with_its_bar(server: str) -> None:
     # The queries need the alternatives installed: make bench.
-    done = _bench("import", "provision", "--quick", server=server)
-    assert (done.returncode, done.stdout.count("### "), "Bar: " in done.stdout) == (0, 3, True), done.stderr
+    done = _bench("import", "provision", "http", "--quick", server=server)
+    assert (done.returncode, done.stdout.count("### "), done.stdout.count("Bar: ")) == (0, 5, 7), (
+        done.stdout + done.stderr
+    )
 
 
 @pytest.mark.slow

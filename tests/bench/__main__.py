@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import psycopg
 
-from tests.bench import provisioning, query, startup, switching
+from tests.bench import provisioning, query, startup, switching, visiting
 from tests.bench.workers import WorkerError
 from tests.embedded import EmbeddedServerError, embedded_server
 
@@ -20,6 +20,7 @@ PARTS: dict[str, Callable[..., str]] = {
     "provision": provisioning.report,
     "import": startup.report,
     "switch": switching.report,
+    "http": visiting.report,
 }
 
 
