@@ -24,7 +24,7 @@ _TABLE = re.compile(
     re.IGNORECASE,
 )
 _LIBRARY = (sysconfig.get_path("stdlib"), "<frozen")
-_OURS = __name__.rpartition(".")[0]
+_OURS = __name__.partition(".")[0]
 _FRAMEWORKS = {"django", "asgiref", "psycopg", "psycopg_pool", "rest_framework", _OURS}
 _DISPATCHER = "django.dispatch.dispatcher"
 

@@ -132,4 +132,6 @@ def render(name: str, values: dict[str, Any]) -> str:
 
 
 def _engine() -> Engine:
-    return Engine(dirs=[str(Path(__file__).parents[1] / "templates")], libraries={"i18n": "django.templatetags.i18n"})
+    return Engine(
+        dirs=[str(Path(__file__).parents[1] / "templates")], libraries={"i18n": "django.templatetags.i18n"}
+    )

@@ -11,9 +11,9 @@ from django.template import engines
 from django.test import Client, override_settings
 from django.test.utils import CaptureQueriesContext
 
-from readonly_router import disable_writes, mode
+from readonly_router import disable_writes
 from readonly_router.context_processors import read_only
-from readonly_router.mode import Switch
+from tests.switch.follower import following_anew, met_on
 
 ETA = datetime.now(timezone.utc) + timedelta(minutes=30)
 
@@ -29,9 +29,9 @@ def client(shop: None) -> Iterator[Client]:
 @pytest.fixture
 def switched() -> Iterator[None]:
     """What a process knows once it followed a switch."""
-    mode.set_switch("default", Switch(since=datetime.now(timezone.utc), reason="<b>moving</b>", eta=ETA, by="ops"))
-    yield
-    mode.set_switch("default", None)
+    with following_anew():
+        met_on(reason="<b>moving</b>", eta=ETA)
+        yield
 
 
 def banner() -> str:
@@ -118,11 +118,9 @@ def test_the_banner_waits_hidden_where_it_can_follow(shop: None) -> None:
 
 
 def test_an_eta_that_has_passed_is_not_promised(shop: None) -> None:
-    mode.set_switch("default", Switch(eta=datetime.now(timezone.utc) - timedelta(minutes=1)))
-    try:
+    with following_anew():
+        met_on(eta=datetime.now(timezone.utc) - timedelta(minutes=1))
         found = read_only(None)["read_only"]
-    finally:
-        mode.set_switch("default", None)
 
     assert found.eta is None
     assert found.retry_after == 60

@@ -42,18 +42,34 @@ def requested(method: str) -> HttpRequest:
     return request
 
 
+class Answering(HttpResponse):
+    """A response that brings along what the view returned."""
+
+    answer: Any = None
+
+
 def synchronous(view: View, method: str = "GET") -> Any:
     """Answer a request with what a view returns, behind the middleware."""
-    return ReadOnlyMiddleware(lambda _request: view())(requested(method))
+    response = Answering()
+
+    def get_response(_request: HttpRequest) -> HttpResponse:
+        response.answer = view()
+        return response
+
+    ReadOnlyMiddleware(get_response)(requested(method))
+    return response.answer
 
 
 def asynchronous(view: View, method: str = "GET") -> Any:
+    response = Answering()
+
     async def get_response(_request: HttpRequest) -> HttpResponse:
-        answer: HttpResponse = await sync_to_async(view)()
-        return answer
+        response.answer = await sync_to_async(view)()
+        return response
 
     # What is asynchronous outside is done in this thread: with its connections.
-    return async_to_sync(ReadOnlyMiddleware(get_response))(requested(method))
+    async_to_sync(ReadOnlyMiddleware(get_response))(requested(method))
+    return response.answer
 
 
 @pytest.fixture(params=[synchronous, asynchronous])
@@ -171,10 +187,17 @@ def test_after_a_request_that_failed_the_context_follows_again(respond: Respond)
     assert is_read_only()
 
 
-def test_a_request_looks_for_on_at_its_start(respond: Respond, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("respond", "method"),
+    # One of asynchronous code that is safe has no session of its own yet, and so nothing to look at.
+    [(synchronous, "GET"), (synchronous, "POST"), (asynchronous, "POST")],
+)
+def test_a_request_looks_for_on_at_its_start(
+    respond: Respond, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     listen(monkeypatch)
     flipped()
-    wait_for(lambda: respond(mode.is_read_only))
+    wait_for(lambda: respond(mode.is_read_only, method))
 
 
 def test_a_request_looks_for_off_at_its_start(respond: Respond) -> None:

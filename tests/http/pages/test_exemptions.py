@@ -141,7 +141,9 @@ def test_signing_in_and_out_is_let_through(page: str, status: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "view", [OwnLogin.as_view(), OwnSite(name="own").login, AdminSite(name="plain").login], ids=str
+    "view",
+    [OwnLogin.as_view(), OwnSite(name="own").login, AdminSite(name="plain").login],
+    ids=["a view", "a site's own", "a site"],
 )
 def test_what_builds_on_djangos_pages_to_sign_in_is_let_through(view: Any) -> None:
     assert is_exempt(RequestFactory().post("/"), view)

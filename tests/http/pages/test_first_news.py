@@ -112,9 +112,7 @@ def test_what_is_skipped_is_skipped_at_once(unheard: None) -> None:
     assert counters.hits_of("/") == 0
 
 
-def test_an_unsafe_request_of_normal_mode_connects_at_most_once_a_second(
-    pages: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unsafe_request_of_normal_mode_opens_the_writers_session_alone(pages: None) -> None:
     from django.db.backends.signals import connection_created
 
     seen: list[str] = []
@@ -123,14 +121,10 @@ def test_an_unsafe_request_of_normal_mode_connects_at_most_once_a_second(
         seen.append(str(connection.alias))
 
     connection_created.connect(note)
-    following.forget()
-    # No machine is so slow.
-    monkeypatch.setattr(following, "ASK_SECONDS", 3600.0)
     connections.close_all()
     try:
         for _ in range(3):
             browser().post("/no-such-page/")
-            connections.close_all()
     finally:
         connection_created.disconnect(note)
 
