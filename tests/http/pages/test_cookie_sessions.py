@@ -90,6 +90,7 @@ def test_a_visitor_without_a_session_gets_none(unchanged: Callable[[], None]) ->
         "ro:"
         + signing.dumps({"data": {}, "id": "x", "from": None, "window": "process", "until": 9e9}, salt="other"),
     ],
+    ids=["empty", "short", "unsigned", "of another mark", "long", "with a null", "another key", "another purpose"],
 )
 def test_a_forged_cookie_is_nobodys(unchanged: Callable[[], None], forged: str) -> None:
     unchanged()
