@@ -13,6 +13,9 @@ from ..errors import SwitchError
 VERSION = 1
 # In the place of a time since which the server counts rows: it does not count them.
 NOT_COUNTED = "track_counts is off"
+# PostgreSQL logs a sequence this many values ahead (SEQ_LOG_VALS): a promoted standby goes on from there, and so
+# does a server after a crash. https://www.postgresql.org/docs/current/sql-createsequence.html
+LOGGED_AHEAD = 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +23,8 @@ class Horizon:
     """Where a database stands.
 
     `next_xid` is the first 64-bit transaction id not yet completed, `running` those below it that are not over;
-    `sequences` maps each name to (last_value, is_called); `counters` each table that was ever written to the rows
+    `sequences` maps each name to (last_value, is_called), `steps` those that count otherwise than by 1 to their
+    increment; `counters` each table that was ever written to the rows
     inserted, updated and deleted in it, as the server counts them since `counters_since`.
     https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-PG-SNAPSHOT
     """
@@ -33,6 +37,7 @@ class Horizon:
     next_xid: int
     running: tuple[int, ...] = ()
     sequences: Mapping[str, tuple[int, bool]] = field(default_factory=dict)
+    steps: Mapping[str, int] = field(default_factory=dict)
     unreadable: tuple[str, ...] = ()
     prepared: tuple[str, ...] = ()
     counters: Mapping[str, int] = field(default_factory=dict)
@@ -166,6 +171,7 @@ def compare(then: Horizon, now: Horizon, *, unsettled: tuple[str, ...] = ()) -> 
     noted = []
     if then.timeline != now.timeline:
         noted.append(f"timeline {then.timeline} -> {now.timeline}: the server was restored or failed over")
+        noted += [f"{each}, which a promotion does by itself" for each in _carried_on(then, now)]
     ids_moved = (then.next_xid, then.running) != (now.next_xid, now.running)
     if ids_moved:
         noted.append(
@@ -183,10 +189,25 @@ def _ids(horizon: Horizon) -> str:
 def _sequences(then: Horizon, now: Horizon) -> Iterator[str]:
     for name in sorted({*then.sequences, *now.sequences}):
         before, after = then.sequences.get(name), now.sequences.get(name)
-        if before != after:
-            yield f"sequence {name}: {_value(before)} -> {_value(after)}"
+        if before != after and not (then.timeline != now.timeline and _is_ahead(then, now, name)):
+            hint = " (a crash takes it so far by itself)" if _is_ahead(then, now, name) else ""
+            yield f"sequence {name}: {_value(before)} -> {_value(after)}{hint}"
     for name in sorted({*then.unreadable, *now.unreadable}):
         yield f"sequence {name} cannot be read by this login, so nothing is known of it; grant SELECT on it"
+
+
+def _carried_on(then: Horizon, now: Horizon) -> Iterator[str]:
+    for name in sorted(now.sequences):
+        if _is_ahead(then, now, name):
+            yield f"sequence {name}: {_value(then.sequences[name])} -> {_value(now.sequences[name])}"
+
+
+def _is_ahead(then: Horizon, now: Horizon, name: str) -> bool:
+    """Tell whether a sequence in use is no further on than it was logged."""
+    before, after = then.sequences.get(name), now.sequences.get(name)
+    if before is None or after is None or not after[1]:
+        return False
+    return 0 < (after[0] - before[0]) / now.steps.get(name, 1) <= LOGGED_AHEAD
 
 
 def _value(value: tuple[int, bool] | None) -> str:

@@ -42,11 +42,9 @@ _COUNTERS = """SELECT format('%%I.%%I', s.schemaname, s.relname), n_tup_ins + n_
 def horizon(connection: Connection) -> Horizon:
     """Return where the database stands, in whole. Writes nothing, and takes no transaction id."""
     counters = _settled_counters(connection)
-    sequences, unreadable = _sequences(connection)
     return replace(
         place(connection),
-        sequences=sequences,
-        unreadable=unreadable,
+        **_sequences(connection),
         prepared=prepared(connection),
         counters=counters,
     )
@@ -87,15 +85,16 @@ def _counters(connection: Connection) -> dict[str, int]:
 
 _SEQUENCE_NAMES = """SELECT c.oid::bigint, n.nspname::text, c.relname::text,
     format('%%I.%%I', n.nspname, c.relname),
-    has_sequence_privilege(c.oid, 'SELECT') AND has_schema_privilege(n.oid, 'USAGE')
-    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    has_sequence_privilege(c.oid, 'SELECT') AND has_schema_privilege(n.oid, 'USAGE'), s.seqincrement
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_sequence s ON s.seqrelid = c.oid
     WHERE c.relkind = 'S' AND c.relpersistence <> 't' AND c.relname NOT LIKE %s || '%%' ORDER BY 4"""
 
 
 _SEQUENCE_BATCH = 500
 
 
-def _sequences(connection: Connection) -> tuple[dict[str, tuple[int, bool]], tuple[str, ...]]:
+def _sequences(connection: Connection) -> dict[str, Any]:
+    """Return what a horizon says of sequences."""
     found = connection.execute(_SEQUENCE_NAMES, [EVENTS]).fetchall()
     readable = [row for row in found if row[4]]
     values = (
@@ -103,8 +102,11 @@ def _sequences(connection: Connection) -> tuple[dict[str, tuple[int, bool]], tup
         if connection.info.server_version >= 180000
         else _one_by_one(connection, readable)
     )
-    sequences = {name: values[oid] for oid, _, _, name, _ in readable if oid in values}
-    return sequences, tuple(name for *_, name, can_read in found if not can_read)
+    return {
+        "sequences": {name: values[oid] for oid, _, _, name, _, _ in readable if oid in values},
+        "steps": {name: step for *_, name, _, step in readable if step != 1},
+        "unreadable": tuple(name for *_, name, can_read, _ in found if not can_read),
+    }
 
 
 def _from_catalog(connection: Connection) -> dict[int, tuple[int, bool]]:
@@ -125,7 +127,7 @@ def _one_by_one(connection: Connection, readable: list[Any]) -> dict[int, tuple[
             sql.SQL("SELECT {}::bigint, last_value, is_called FROM {}").format(
                 sql.Literal(oid), sql.Identifier(schema, name)
             )
-            for oid, schema, name, _, _ in readable[start : start + _SEQUENCE_BATCH]
+            for oid, schema, name, *_ in readable[start : start + _SEQUENCE_BATCH]
         ]
         rows = connection.execute(sql.SQL(" UNION ALL ").join(parts))
         values.update({oid: (last, called) for oid, last, called in rows})

@@ -94,11 +94,6 @@ def test_verify_on_the_new_primary_notes_the_timeline(story: Story) -> None:
     assert any(note.startswith("timeline 1 -> 2") for note in story.verdict.noted)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="a sequence in use comes back up to 32 values ahead, as after a crash: PostgreSQL logs them in advance,"
-    " and verify takes that for a write",
-)
 def test_verify_on_the_new_primary_is_clean(story: Story) -> None:
     assert story.verdict.moved == ()
 

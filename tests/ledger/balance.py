@@ -22,7 +22,7 @@ READS, WRONG, UNTYPED = "failed reads", "wrong answers", "refusals untyped"
 VERIFY, STATUS, STUCK = "verify not clean", "status untrue", "writers not back"
 # A sequence is logged this many values ahead; recovery from a crash goes on from there (SEQ_LOG_VALS).
 SKIP = 32
-_SEQUENCE = re.compile(r"sequence \S+: (\d+)(?: \(not used\))? -> (\d+)")
+_SEQUENCE = re.compile(r"sequence \S+: (\d+)(?: \(not used\))? -> (\d+)(?: \(a crash .*\))?")
 
 CLIENTS, UNPROVED = "clients that ended", "receipts never written"
 CLAIMS = (LATE, MISSING, LANDED, READS, WRONG, UNTYPED, VERIFY, STATUS, STUCK, CLIENTS, UNPROVED)

@@ -30,6 +30,7 @@ horizons = st.builds(
     next_xid=numbers,
     running=st.lists(numbers, max_size=3).map(tuple),
     sequences=st.dictionaries(names, st.tuples(st.integers(-(2**63), 2**63 - 1), st.booleans()), max_size=3),
+    steps=st.dictionaries(names, numbers, max_size=3),
     unreadable=lists,
     prepared=lists,
     counters=st.dictionaries(names, numbers, max_size=3),
@@ -176,7 +177,9 @@ def test_the_lsn_alone_says_nothing() -> None:
 @pytest.mark.parametrize(
     ("sequences", "line"),
     [
-        ({"public.s": (6, True)}, "sequence public.s: 5 -> 6"),
+        ({"public.s": (6, True)}, "sequence public.s: 5 -> 6 (a crash takes it so far by itself)"),
+        ({"public.s": (38, True)}, "sequence public.s: 5 -> 38"),
+        ({"public.s": (4, True)}, "sequence public.s: 5 -> 4"),
         ({"public.s": (5, False)}, "sequence public.s: 5 -> 5 (not used)"),
         ({}, "sequence public.s: 5 -> not there"),
         ({"public.s": (5, True), "t": (1, False)}, "sequence t: not there -> 1 (not used)"),
@@ -184,6 +187,16 @@ def test_the_lsn_alone_says_nothing() -> None:
 )
 def test_a_sequence_that_moved_is_told_though_no_id_did(sequences: dict[str, tuple[int, bool]], line: str) -> None:
     assert moved(sequences=sequences) == (line,)
+
+
+@pytest.mark.parametrize(
+    ("last", "step", "clean"),
+    [(37, 1, True), (38, 1, False), (4, 1, False), (5 - 320, -10, True), (6, -10, False)],
+)
+def test_a_sequence_that_a_promotion_carried_on_is_noted_and_no_other(last: int, step: int, clean: bool) -> None:
+    steps = {"public.s": step}
+    found = compare(HERE, replace(HERE, timeline=2, sequences={"public.s": (last, True)}, steps=steps))
+    assert (found.clean, any("public.s" in note for note in found.noted)) == (clean, clean)
 
 
 def test_a_sequence_that_cannot_be_read_is_never_clean() -> None:
