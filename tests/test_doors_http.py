@@ -17,7 +17,7 @@ from tests.example.shop.models import Order, Product, Tag
 
 # A token is masked anew in each answer, and the mode has a banner.
 TOKEN = re.compile(rb'name="csrfmiddlewaretoken" value="[^"]+"')
-BANNER = re.compile(rb'<div class="read-only-banner".*?</div>', re.DOTALL)
+BANNER = re.compile(rb"<!--mode-->.*?<!--/mode-->", re.DOTALL)
 MODELS = ["category", "tag", "product", "order", "orderline", "pageview", "daily", "bestseller", "categorystock"]
 
 PUBLIC = [

@@ -85,10 +85,10 @@ class Load:
 
 
 def _what(answer: Answer, mark: str) -> str:
-    """The order's own page means that it was taken; a refusal tells that PostgreSQL did it."""
+    """The order's own page means that it was taken; a refusal tells when to come back."""
     if answer.status == 200 and mark.encode() in answer.body:
         return TAKEN
-    return REFUSED if answer.status == 503 and b"25006" in answer.body else FAILED
+    return REFUSED if answer.status == 503 and b'"retry_after"' in answer.body else FAILED
 
 
 def _said(answer: Answer) -> str:

@@ -143,11 +143,11 @@ def switch(tale: Tale) -> None:
 
 
 def read_again(tale: Tale) -> None:
-    """Readers notice nothing"""
+    """Readers notice nothing but a banner"""
     now = _read_all(tale)
     changed = [path for (name, path), answer in now.items() if tale.read.get((name, path)) != answer]
     expect(now.keys() == tale.read.keys() and not changed, f"pages that changed: {', '.join(changed)}")
-    told(f"{len(now)} pages read, each the same as before, nobody signed out")
+    told(f"{len(now)} pages read, each the same as before below the banner, nobody signed out")
 
 
 def refuse_writes(tale: Tale) -> None:

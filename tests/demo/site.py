@@ -24,6 +24,7 @@ MANAGE = ROOT / "tests" / "example" / "manage.py"
 OURS = ("DATABASE_URL", "DATABASE_READONLY_URL", "DB_READONLY_PASSWORD", "DATABASE_ADMIN_URL", "DB_READ_ONLY")
 _LISTENING = re.compile(r"(?:development server|gunicorn listens) at (http://[^/\s]+)")
 _TOKEN = re.compile(rb'name="csrfmiddlewaretoken" value="[^"]*"')
+_BANNER = re.compile(rb"<!--mode-->.*?<!--/mode-->", re.DOTALL)
 
 
 def environment(env: Mapping[str, str]) -> dict[str, str]:
@@ -94,7 +95,7 @@ class Browser:
         self._opener = build_opener(ProxyHandler({}), HTTPCookieProcessor(self._jar))
 
     def get(self, url: str) -> Answer:
-        """Read a page; its forms' tokens, which differ each time, are left out."""
+        """Read a page; its forms' tokens, which differ each time, and the banner of the mode are left out."""
         return self._open(url, None)
 
     def post(self, url: str, **fields: str) -> Answer:
@@ -109,7 +110,7 @@ class Browser:
     def _open(self, url: str, data: bytes | None) -> Answer:
         try:
             with self._opener.open(url, data, timeout=60) as response:
-                return Answer(status=response.status, body=_TOKEN.sub(b"", response.read()))
+                return Answer(status=response.status, body=_BANNER.sub(b"", _TOKEN.sub(b"", response.read())))
         except HTTPError as error:
             with error:
                 return Answer(status=error.code, body=error.read())

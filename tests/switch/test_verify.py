@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from readonly_router.switch import catalog
+from readonly_router.switch import standing
 from tests.database import Scratch
 from tests.harness.pairs import wait_for
 from tests.switch.switching import Outcome, read_only, switched, value
@@ -46,7 +46,7 @@ def proved(pair: Scratch) -> Scratch:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give sessions little time to be counted, where what they wrote must be told or suspected anyhow."""
-    monkeypatch.setattr(catalog, "SETTLE_SECONDS", 0.3)
+    monkeypatch.setattr(standing, "SETTLE_SECONDS", 0.3)
 
 
 def grant(pair: Scratch) -> None:

@@ -13,7 +13,7 @@ import pytest
 from django.db import connections
 from psycopg import sql
 
-from readonly_router.switch import catalog
+from readonly_router.switch import standing
 from tests.database import Scratch
 from tests.harness.pairs import wait_for
 from tests.ledger.servers import Server
@@ -24,7 +24,7 @@ from tests.switch.test_verify import verify, write
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give sessions little time to be counted: here they either are gone, or are never to be believed."""
-    monkeypatch.setattr(catalog, "SETTLE_SECONDS", 0.3)
+    monkeypatch.setattr(standing, "SETTLE_SECONDS", 0.3)
 
 
 def take_an_id(pair: Scratch, database: str = "") -> None:
