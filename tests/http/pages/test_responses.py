@@ -10,12 +10,14 @@ from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
+from django.core.handlers.wsgi import WSGIRequest
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.http import HttpRequest, HttpResponse
-from django.test import AsyncClient, Client, modify_settings, override_settings
+from django.test import AsyncClient, Client, RequestFactory, modify_settings, override_settings
 
-from readonly_router import enable_writes
+from readonly_router import Status, enable_writes
+from readonly_router.http.responses import context
 from tests.http.pages.asking import kind
 from tests.http.pages.usual import BROWSER
 
@@ -134,14 +136,18 @@ def test_an_end_that_has_passed_is_not_told(pages: None, switching: Callable[...
     assert "we expect to be back" not in page.content.decode()
 
 
-@pytest.mark.parametrize("headers", [BROWSER, {"HX-Request": "true"}])
-def test_a_reason_is_shown_as_text(pages: None, switching: Callable[..., Any], headers: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    ("headers", "promise"), [(BROWSER, "we expect to be back"), ({"HX-Request": "true"}, "Expected back")]
+)
+def test_a_reason_is_shown_as_text(
+    pages: None, switching: Callable[..., Any], headers: dict[str, str], promise: str
+) -> None:
     with switching(reason=REASON, eta=datetime.now(timezone.utc) + timedelta(minutes=30)):
         text = post(**headers).content.decode()
 
     assert "Moving to &lt;b&gt;PostgreSQL 18&lt;/b&gt; &amp; back" in text
     assert "<b>" not in text
-    assert "we expect to be back" in text
+    assert promise in text
 
 
 @pytest.mark.parametrize("headers", [BROWSER, {"HX-Request": "true"}, {"Accept": "*/*"}])
@@ -183,8 +189,15 @@ def test_the_page_of_a_read_says_nothing_of_what_was_sent(refused_page: None) ->
 
     assert "What you just sent was not saved." in sent
     assert "What you just sent was not saved." not in read
-    assert 'href="/service/x/"' in read
+    assert 'href="/service/x/?' in read
     assert "<script" not in read
+
+
+def test_the_link_of_a_page_stays_on_the_site(refused_page: None) -> None:
+    environ = RequestFactory().get("/?next=here").environ
+    request = WSGIRequest({**environ, "PATH_INFO": "//evil.example/login/"})
+
+    assert context(request, Status(read_only=True, source="switch"))["back"] == "/%2Fevil.example/login/?next=here"
 
 
 @pytest.mark.parametrize(
