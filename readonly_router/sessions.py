@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 from asgiref.sync import sync_to_async
 from django.contrib.sessions.backends.base import CreateError, SessionBase, UpdateError
 from django.core import signing
-from django.core.cache import cache
 from django.db import DatabaseError
 from django.utils.crypto import salted_hmac
 
 from . import conf, mode
 from .errors import SessionTooLargeError
+from .http import signed_out
 from .http.plain_sessions import lose
 from .http.request_mode import is_read_only, is_safe_request
 
@@ -32,7 +32,7 @@ logger = logging.getLogger("readonly_router.sessions")
 PREFIX = "ro:"
 # What begins the key of a stored session that came out of a cookie.
 ADOPTED = "adopted"
-SALT = "readonly_router.sessions"
+SALT = signed_out.SALT
 # Browsers keep 4096 bytes of a cookie, its name and attributes included.
 # https://www.rfc-editor.org/rfc/rfc6265#section-6.1
 LARGEST = 3800
@@ -61,8 +61,9 @@ class CookieSessions(_Store):
     """The project's session store; while the site is read-only, signed cookies that begin where its sessions are.
 
     A cookie session is trusted in the window it was made in, until it expires, and not after it was signed out (as
-    far as the cache is shared); Django itself refuses it once its user's password changed. After the window it is
-    taken into the store, once, within a day. Like Django's own signed cookies it can be read by its visitor.
+    far as the cache is shared and kept), nor while the cache fails; Django itself refuses it once its user's
+    password changed. After the window, within a day of its last change, it is taken into the store, also where its
+    row was deleted meanwhile. As with Django's own signed cookies its visitor can read it, and send an older one.
     """
 
     keeps_cookies = True
@@ -80,7 +81,12 @@ class CookieSessions(_Store):
         if not key.startswith(PREFIX):
             return self._stored()
         found = self._opened(key)
-        if found is None or _is_signed_out(found["id"]):
+        if found is None:
+            return self._unknown()
+        ended = signed_out.is_noted(found["id"])
+        if ended is None:
+            return {}  # nobody's for now; its browser keeps the cookie
+        if ended:
             return self._unknown()
         return self._of_this_window(found) if is_read_only() else self._taken_in(found)
 
@@ -93,7 +99,7 @@ class CookieSessions(_Store):
         data: dict[str, Any] = super().load()
         if TOMBSTONE in data:
             return self._unknown()
-        if key and data and _is_signed_out(key):
+        if key and data and signed_out.is_noted(key):
             # During the window, when the store could not forget it.
             if not is_read_only():
                 super().delete(key)
@@ -154,6 +160,9 @@ class CookieSessions(_Store):
         key = session_key or self.session_key
         if key is None:
             return
+        if key == self.session_key:
+            # What is written after this is another session.
+            self._identity, self._began_from = "", None
         if is_read_only():
             self._sign_out(key)
             return
@@ -166,9 +175,10 @@ class CookieSessions(_Store):
 
     def _sign_out(self, key: str) -> None:
         found = (self._opened(key) or {}) if key.startswith(PREFIX) else {"id": key}
+        age = max(int(conf.of_the_project("SESSION_COOKIE_AGE")), ADOPT_SECONDS)
         for identity in (found.get("id"), found.get("from")):
             if identity:
-                _note_signed_out(identity)
+                signed_out.note(identity, seconds=age)
 
     def _bury(self, key: str) -> None:
         grave = type(self)(key)
@@ -255,21 +265,3 @@ def _window() -> str:
 
 def _adopted_key(identity: str) -> str:
     return ADOPTED + salted_hmac(SALT, identity, algorithm="sha256").hexdigest()[: 32 - len(ADOPTED)]
-
-
-# -- signing out, which a store cannot be told of while read-only
-
-
-def _note_signed_out(identity: str) -> None:
-    age = int(conf.of_the_project("SESSION_COOKIE_AGE"))
-    cache.set(_cache_key(identity), True, timeout=max(age, ADOPT_SECONDS))
-    if not _is_signed_out(identity):
-        logger.warning("The cache kept no note that a session was signed out; a copy of its cookie still works.")
-
-
-def _is_signed_out(identity: str) -> bool:
-    return cache.get(_cache_key(identity)) is not None
-
-
-def _cache_key(identity: str) -> str:
-    return f"{SALT}:{salted_hmac(SALT, identity, algorithm='sha256').hexdigest()}"

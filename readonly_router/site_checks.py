@@ -15,6 +15,7 @@ from .errors import ConfigurationError
 
 MIDDLEWARE = "readonly_router.middleware.ReadOnlyMiddleware"
 SESSIONS = "readonly_router.sessions"
+_UNSHARED_CACHES = (".LocMemCache", ".DummyCache")
 _WRITING_SESSIONS = ("django.contrib.sessions.backends.db", "django.contrib.sessions.backends.cached_db")
 
 
@@ -77,6 +78,17 @@ def _check_sessions() -> Iterator[CheckMessage]:
             "SESSION_SAVE_EVERY_REQUEST makes every page of a signed-in visitor a write.",
             "Set SESSION_SAVE_EVERY_REQUEST = False, or keep sessions in a cache.",
         )
+    if engine == SESSIONS and _backend("default").endswith(_UNSHARED_CACHES):
+        yield _warning(
+            30,
+            "CACHES['default'] is each process's own, or keeps nothing: of who signs out while read-only no other "
+            "process hears, so a copy of the cookie still works.",
+            "Use a cache that all processes share, such as Redis or Memcached, as CACHES['default'].",
+        )
+
+
+def _backend(alias: str) -> str:
+    return str(conf.of_the_project("CACHES", {}).get(alias, {}).get("BACKEND", ""))
 
 
 def _check_caches() -> Iterator[CheckMessage]:

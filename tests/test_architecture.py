@@ -78,6 +78,7 @@ FLOORS = {
     "http.blame": 4,
     "http.refused": 4,
     "http.plain_sessions": 4,
+    "http.signed_out": 4,
     "http.streams": 4,
     "http.visitors": 4,
     "switch.execute": 5,

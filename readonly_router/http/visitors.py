@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any, cast
 
 from django.contrib.sessions.backends.base import SessionBase
@@ -28,12 +29,24 @@ def prepare(request: HttpRequest) -> None:
     """Make a request of read-only mode what the settings say it is, unless it is exempt."""
     as_get = request.method not in SAFE and conf.unsafe_methods() == "as_get"
     anonymous = conf.visitors_are_anonymous()
-    if not (as_get or anonymous) or _will_be_exempt(request):
-        return
-    if as_get:
+    spared = not (as_get or anonymous) or _will_be_exempt(request)
+    if as_get and not spared:
         _make_get(request)
-    if anonymous:
+    if anonymous and not spared:
         _make_nobodys(request)
+    else:
+        request.__class__ = _uncached(cast(Any, type(request)))
+
+
+@lru_cache
+def _uncached(kind: Any) -> Any:
+    """Return the class of requests whose pages Django's cache does not store: they tell of the window.
+
+    Its middleware says on the request what to store; as cache_page it does so after every other middleware.
+    """
+    never = property(lambda _: False, lambda _, __: None)
+    names = {"__module__": kind.__module__, "__qualname__": kind.__qualname__, "_cache_update_cache": never}
+    return type(kind.__name__, (kind,), names)
 
 
 def _will_be_exempt(request: HttpRequest) -> bool:

@@ -11,6 +11,7 @@ from django.test import override_settings
 
 from readonly_router.site_checks import MIDDLEWARE, SESSIONS, check_site
 
+CACHES = "django.core.cache.backends."
 WELL: dict[str, Any] = {"MIDDLEWARE": [MIDDLEWARE, "other"], "SESSION_ENGINE": SESSIONS, "CACHES": {}}
 
 
@@ -33,7 +34,9 @@ def test_a_site_where_all_is_well_hears_nothing() -> None:
         ({"SESSION_ENGINE": "django.contrib.sessions.backends.db"}, "W017"),
         ({"SESSION_ENGINE": "django.contrib.sessions.backends.cached_db"}, "W017"),
         ({"SESSION_SAVE_EVERY_REQUEST": True}, "W018"),
-        ({"CACHES": {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache"}}}, "W019"),
+        ({"CACHES": {"default": {"BACKEND": f"{CACHES}db.DatabaseCache"}}}, "W019"),
+        ({"CACHES": {"default": {"BACKEND": f"{CACHES}locmem.LocMemCache"}}}, "W030"),
+        ({"CACHES": {"default": {"BACKEND": f"{CACHES}dummy.DummyCache"}}}, "W030"),
         ({"CELERY_RESULT_BACKEND": "db+postgresql://..."}, "W027"),
         ({"READONLY_ROUTER_UNSAFE_METHODS": "perhaps"}, "E029"),
         ({"READONLY_ROUTER_VISITORS": "robots"}, "E029"),
@@ -41,6 +44,28 @@ def test_a_site_where_all_is_well_hears_nothing() -> None:
 )
 def test_a_setting_that_fails_pages_is_told(settings: dict[str, Any], number: str) -> None:
     assert found(**settings) == [number]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"CACHES": {"default": {"BACKEND": f"{CACHES}redis.RedisCache"}}},
+        {"CACHES": {"default": {"BACKEND": f"{CACHES}memcached.PyMemcacheCache"}}},
+        # Other caches, and other sessions, do not ask who signed out.
+        {
+            "CACHES": {
+                "default": {"BACKEND": f"{CACHES}redis.RedisCache"},
+                "other": {"BACKEND": f"{CACHES}locmem.LocMemCache"},
+            }
+        },
+        {
+            "CACHES": {"default": {"BACKEND": f"{CACHES}locmem.LocMemCache"}},
+            "SESSION_ENGINE": "django.contrib.sessions.backends.cache",
+        },
+    ],
+)
+def test_a_cache_that_all_processes_share_is_well(settings: dict[str, Any]) -> None:
+    assert found(**settings) == []
 
 
 def test_attempts_in_atomic_requests_are_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.contrib import messages
-from django.contrib.auth import logout
+from django.contrib.auth import alogout, logout
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template import engines
 
@@ -44,6 +44,12 @@ def leave(request: HttpRequest) -> HttpResponse:
     """Sign out on GET, and leave a message behind, as sites do."""
     logout(request)
     messages.info(request, "goodbye")
+    return HttpResponse("left")
+
+
+async def aleave(request: HttpRequest) -> HttpResponse:
+    await alogout(request)
+    await request.session.aset("seen", 7)
     return HttpResponse("left")
 
 

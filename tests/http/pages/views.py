@@ -272,6 +272,7 @@ urlpatterns = [
     path("say/", sessions.say),
     path("hear/", sessions.hear),
     path("leave/", sessions.leave),
+    path("aleave/", sessions.aleave),
     path("new-key/", sessions.new_key),
     path("expiring/", sessions.expiring),
     path("token/", sessions.token),
