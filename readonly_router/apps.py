@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 from . import connections, mode
 from .errors import ReadOnlyRouterError
 from .http import signing_in, skipping
+from .site_checks import SETTLED
 
 
 class ReadOnlyRouterConfig(AppConfig):
@@ -22,10 +23,16 @@ class ReadOnlyRouterConfig(AppConfig):
 
     def ready(self) -> None:
         mode.process()
+        # Better as a process starts than in the window.
+        for settle in SETTLED:
+            settle()
         connections.install()
         skipping.install()
         signing_in.install()
         _tell_refused_commands()
+
+
+_MARK = "_readonly_router_tells"
 
 
 def _tell_refused_commands() -> None:
@@ -35,6 +42,8 @@ def _tell_refused_commands() -> None:
     Only on the command line: call_command() raises what was raised. `--traceback` shows everything.
     """
     execute = BaseCommand.execute
+    if getattr(execute, _MARK, False):
+        return
 
     @functools.wraps(execute)
     def told(self: Any, *args: Any, **options: Any) -> Any:
@@ -46,6 +55,7 @@ def _tell_refused_commands() -> None:
                 raise CommandError(_told(refusal, error), returncode=status) from error
             raise
 
+    setattr(told, _MARK, True)
     # Django has no seam here; the ignore is for assigning a method.
     BaseCommand.execute = told  # type: ignore[method-assign]
 
@@ -54,10 +64,12 @@ def _refusal_in(error: BaseException) -> ReadOnlyRouterError | None:
     """Return our error that an error is, was raised from or, but for a command's own words, because of."""
     found: BaseException | None = error
     while found is not None and not isinstance(found, ReadOnlyRouterError):
-        found = found.__cause__ or (None if isinstance(found, CommandError) else found.__context__)
+        hidden = isinstance(found, CommandError) or found.__suppress_context__
+        found = found.__cause__ or (None if hidden else found.__context__)
     return found
 
 
 def _told(refusal: ReadOnlyRouterError, error: Exception) -> str:
-    said = "" if error is refusal else f" ({str(error).strip().splitlines()[0]})"
+    words = str(error).strip().partition("\n")[0] or type(error).__name__
+    said = "" if error is refusal else f" ({words})"
     return f"{refusal}{said}"

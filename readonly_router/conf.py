@@ -11,6 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.core.signals import setting_changed
 
+from .durations import seconds
 from .errors import ConfigurationError
 
 # Writer alias -> twin alias, for every database that can be switched to read-only.
@@ -35,14 +36,16 @@ READONLY_ROUTER_SKIP: Sequence[str] = ()
 READONLY_ROUTER_SESSION_STORE: str = "django.contrib.sessions.backends.db"
 # "signed_in": visitors stay who they are; "anonymous": in read-only mode everybody appears signed out.
 READONLY_ROUTER_VISITORS: str = "signed_in"
-# What a 503 says in Retry-After without an ETA, in seconds.
-READONLY_ROUTER_RETRY_AFTER: int = 60
+# What a 503 says in Retry-After without an ETA: a duration.
+READONLY_ROUTER_RETRY_AFTER: str | float = "60s"
 
 VISITORS = ("signed_in", "anonymous")
 # What django-db-tools calls them, so that its users need not change their environment.
 ANONYMOUS_VARIABLE, GET_ONLY_VARIABLE = "READ_ONLY_MODE", "GET_ONLY_MODE"
 UNSAFE_METHODS = ("refuse", "attempt", "as_get")
 ENVIRONMENT_VARIABLE = "DB_READ_ONLY"
+# Beside DATABASE_READONLY_URL and DB_READONLY_PASSWORD a likely slip, which would leave a process writable.
+MISSPELT = "DB_READONLY"
 
 
 class ProcessMode(Enum):
@@ -67,10 +70,12 @@ def process_mode(environ: Mapping[str, str] | None = None) -> ProcessMode:
     Raises ConfigurationError for a value outside the list.
     """
     environ = os.environ if environ is None else environ
-    found = [
-        _process_mode(environ, name) for name in (ENVIRONMENT_VARIABLE, ANONYMOUS_VARIABLE, GET_ONLY_VARIABLE)
-    ]
-    return next((mode for mode in found if mode is not ProcessMode.FOLLOW), ProcessMode.FOLLOW)
+    if MISSPELT in environ:
+        raise ConfigurationError(f"{MISSPELT} is not read; the variable's name is {ENVIRONMENT_VARIABLE}.")
+    found = _process_mode(environ, ENVIRONMENT_VARIABLE)
+    # Whoever means something else by such names is none of ours.
+    others = any(_is_set(name, environ) for name in (ANONYMOUS_VARIABLE, GET_ONLY_VARIABLE))
+    return ProcessMode.READ_ONLY if others and found is ProcessMode.FOLLOW else found
 
 
 def _process_mode(environ: Mapping[str, str], name: str) -> ProcessMode:
@@ -176,8 +181,8 @@ def visitors_are_anonymous() -> bool:
     return bool(found == "anonymous")
 
 
-def _is_set(variable: str) -> bool:
-    return os.environ.get(variable, "").strip().lower() in {"1", "true", "yes", "on"}
+def _is_set(variable: str, environ: Mapping[str, str] = os.environ) -> bool:
+    return environ.get(variable, "").strip().lower() in {"1", "true", "yes", "on"}
 
 
 def of_the_project(name: str, default: Any = None) -> Any:
@@ -187,7 +192,11 @@ def of_the_project(name: str, default: Any = None) -> Any:
 
 def retry_after() -> int:
     """Return the seconds of Retry-After without an ETA."""
-    return int(getattr(settings, "READONLY_ROUTER_RETRY_AFTER", READONLY_ROUTER_RETRY_AFTER))
+    found = getattr(settings, "READONLY_ROUTER_RETRY_AFTER", READONLY_ROUTER_RETRY_AFTER)
+    try:
+        return max(1, round(seconds(found)))
+    except ValueError as error:
+        raise ConfigurationError(f"READONLY_ROUTER_RETRY_AFTER: {error}") from None
 
 
 def primary() -> str:

@@ -17,6 +17,7 @@ from . import conf, following, mode
 from .conf import ProcessMode
 from .databases import same_login
 from .errors import ConfigurationError, ReadOnlyRouterError
+from .following import ASK_SECONDS
 from .held import held, holds
 from .mode import Status
 from .translation import TwinAlias
@@ -53,15 +54,17 @@ class PairedConnectionHandler(ConnectionHandler):
     def told_by_twin(self, alias: str) -> bool:
         """Ask as the twin where the writer cannot log in; tell whether the switch (`--fence login`) is on."""
         twin = self.real(conf.twins()[alias])
-        if twin.in_atomic_block:
+        if twin.in_atomic_block or time.monotonic() - _denied.get(alias, -ASK_SECONDS) < ASK_SECONDS:
             return mode.is_read_only(alias)
         opened = twin.connection is None
         with suppress(DatabaseError, ReadOnlyRouterError), twin.wrap_database_errors:
             twin.ensure_connection()
             if can_tell(twin.connection):
                 following.ask(alias, twin.connection)
-        if opened and not mode.is_read_only(alias):
-            twin.close()
+        if not mode.is_read_only(alias):
+            _denied[alias] = time.monotonic()
+            if opened:
+                twin.close()
         return mode.is_read_only(alias)
 
     def real(self, alias: str) -> BaseDatabaseWrapper:
@@ -80,10 +83,18 @@ class PairedConnectionHandler(ConnectionHandler):
             _refuse_unsafe_twin(alias, self)
         wrapper: BaseDatabaseWrapper = super().create_connection(alias)
         if alias in conf.writers() or alias in conf.twins():
-            wrapper.__class__ = paired(cast(Any, type(wrapper)), twin=alias in conf.writers())
-            if alias in conf.writers():
-                wrapper.alias = TwinAlias(alias)
+            _adopt(wrapper)
         return wrapper
+
+
+def _adopt(wrapper: BaseDatabaseWrapper) -> None:
+    """Make a wrapper a member of its pair."""
+    is_twin = wrapper.alias in conf.writers()
+    wrapper.__class__ = paired(cast(Any, type(wrapper)), twin=is_twin)
+    # Django's own, where it was used already.
+    vars(wrapper).pop("wrap_database_errors", None)
+    if is_twin:
+        wrapper.alias = TwinAlias(wrapper.alias)
 
 
 def install() -> None:
@@ -97,6 +108,8 @@ def install() -> None:
             if wrapper.connection is not None:
                 wrapper.close()
             del connections[wrapper.alias]
+            # Whoever keeps it, from a module that was imported before: it may write no more than a new one.
+            _adopt(wrapper)
 
 
 def resolve(alias: str) -> str:
@@ -126,6 +139,22 @@ def meet(alias: str) -> None:
     resolve(alias)
     if mode.follows() and not mode.is_read_only(alias):
         _connect(cast(PairedConnectionHandler, connections).real(alias))
+
+
+def is_read_only_for_sure(alias: str) -> bool:
+    """Tell whether the alias of a refusal, a writer's or a twin's, is read-only by us: where in doubt, ask."""
+    writer = conf.writers().get(alias, alias)
+    if not mode.is_read_only(writer) and mode.follows():
+        mode.loosen(writer)
+        wrapper = cast(PairedConnectionHandler, connections).own(writer)
+        if (
+            wrapper is not None
+            and wrapper.connection is not None
+            and not (_in_event_loop() or wrapper.in_atomic_block)
+        ):
+            with suppress(DatabaseError, ReadOnlyRouterError), wrapper.wrap_database_errors:
+                following.ask(writer, wrapper.connection)
+    return mode.is_read_only(writer)
 
 
 def any_read_only() -> bool:
@@ -166,6 +195,9 @@ def end_written_sessions() -> None:
 
 # -- following the switch
 
+# When the twin last said that the switch is not why its writer cannot log in, by writer's alias: it is not asked
+# again at once, or an outage would be doubled.
+_denied: dict[str, float] = {}
 # How often a thread looks for news, at most; a look costs a few microseconds.
 LOOK_SECONDS = 0.001
 

@@ -157,8 +157,11 @@ _ASK = """SELECT pg_catalog.pg_backend_pid(), pg_catalog.pg_is_in_recovery(),
         WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()
           AND (r.rolname::text OPERATOR(pg_catalog.=) %(writer)s OR %(writer)s OPERATOR(pg_catalog.=) '')
           AND %(marked)s OPERATOR(pg_catalog.=) ANY (s.setconfig))"""
-_EVENT = """SELECT at, reason, eta, by FROM readonly_router_event
-    WHERE kind = 'on' AND alias = %s ORDER BY id DESC LIMIT 1"""
+# By its role: another site of the same database may use the same alias.
+_EVENT = """SELECT at, reason, eta, by FROM readonly_router_event WHERE kind = 'on'
+    AND (roles OPERATOR(pg_catalog.@>) pg_catalog.to_jsonb(ARRAY[%(writer)s::text])
+         OR (%(writer)s::text OPERATOR(pg_catalog.=) '' AND alias OPERATOR(pg_catalog.=) %(alias)s::text))
+    ORDER BY id DESC LIMIT 1"""
 
 
 def ask(alias: str, connection: Any) -> Answer:
@@ -196,7 +199,8 @@ def _switch(alias: str, answer: Answer, connection: Any) -> Switch:
 def _said(alias: str, connection: Any) -> Switch:
     """Return what the operator said; a table that is not there, or not readable, tells nothing."""
     try:
-        row = connection.execute(_EVENT, [alias], prepare=False).fetchone()
+        said = {"writer": writer_login(alias), "alias": alias}
+        row = connection.execute(_EVENT, said, prepare=False).fetchone()
     except load_driver().Error as error:
         if connection.broken:
             raise  # the session ended meanwhile: that is not for the one who asked to overlook

@@ -124,7 +124,9 @@ def pin(aliases: Iterable[str]) -> Token[dict[str, bool] | None]:
 
 
 def unpin(token: Token[dict[str, bool] | None]) -> None:
-    """Let this context follow the switches again."""
+    """Let this context follow the switches again, and what it began that is not over yet."""
+    if pins := _pins.get():
+        pins.clear()
     _pins.reset(token)
 
 

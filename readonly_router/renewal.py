@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import sys
 from collections.abc import Iterator
@@ -23,18 +24,37 @@ else:
 # psycopg's and libpq's TransactionStatus.
 _IN_TRANSACTION, _IN_ERROR = 2, 3
 _KEPT = "readonly_router_kept"
+logger = logging.getLogger("readonly_router")
 # What is likely to be refused, by its first word, and the SELECTs that lock rows or move a sequence. A statement
 # that is missing here is still made good, but with the loss of what is local to the transaction.
 _WRITES = re.compile(
     r"[\s(]*(?:INSERT|UPDATE|DELETE|MERGE|COPY|TRUNCATE|CREATE|ALTER|DROP|REFRESH|LOCK|CALL|DO|WITH|EXPLAIN)\b",
     re.IGNORECASE,
 )
+# Comments before a statement.
+COMMENTS = re.compile(r"\A(?:\s|\(|/\*.*?\*/|--[^\n]*\n)+", re.DOTALL)
+# What leaves nothing in a transaction that could be missed in another.
+_PLAIN = re.compile(
+    r"(?:SELECT|SHOW|TABLE|VALUES)\b(?!.*\b(?:set_config|pg_(?:try_)?advisory_xact_lock))", re.I | re.S
+)
 _LOCKS = re.compile(r"\bFOR\s+(?:NO\s+KEY\s+)?(?:KEY\s+)?(?:UPDATE|SHARE)\b|\b(?:next|set)val\b", re.IGNORECASE)
 
 
 def may_write(statement: Any) -> bool:
     """Tell whether a statement is worth a savepoint of its own on a twin; no decision about what is refused."""
-    return isinstance(statement, str) and bool(_WRITES.match(statement) or _LOCKS.search(statement))
+    text = _text(statement)
+    return bool(_WRITES.match(_bare(statement)) or _LOCKS.search(text))
+
+
+def _bare(statement: Any) -> str:
+    return COMMENTS.sub("", _text(statement))
+
+
+def _text(statement: Any) -> str:
+    """Return a statement as text: psycopg composes some."""
+    if isinstance(statement, bytes):
+        return statement.decode(errors="replace")
+    return str(statement.as_string(None) if hasattr(statement, "as_string") else statement)
 
 
 class Renewing(_Wrapper):
@@ -45,6 +65,10 @@ class Renewing(_Wrapper):
 
     # Of a member of a pair.
     server_cursors: WeakSet[Any]
+    # Whether the open transaction holds what another would lack, such as SET LOCAL.
+    holds_state = False
+    # How many savepoints were open where a refusal was made good that Django takes for the end of the block.
+    lost_at: int | None = None
 
     @cached_property
     def savepoints(self) -> list[str]:
@@ -58,7 +82,11 @@ class Renewing(_Wrapper):
 
     @needs_rollback.setter
     def needs_rollback(self, lost: bool) -> None:
-        self.__dict__["needs_rollback"] = lost and not self._was_renewed()
+        renewed = lost and self._was_renewed()
+        if renewed:
+            depth = len(self.savepoints)
+            self.lost_at = depth if self.lost_at is None else min(depth, self.lost_at)
+        self.__dict__["needs_rollback"] = lost and not renewed
 
     def set_rollback(self, rollback: bool) -> None:
         """Do what the application asks for, also while it handles a refusal."""
@@ -78,6 +106,8 @@ class Renewing(_Wrapper):
         innermost = self.savepoints[-1] if self.savepoints else ""
         if self._status() != _IN_ERROR or (innermost not in {"", _KEPT} and self._has_open_cursors()):
             return
+        if not innermost and self.holds_state:
+            return  # as without us: the rest of the block would run without what it set
         # A connection that is lost meanwhile says so when it is used next.
         # As the engine names its driver; the base class of the stubs does not.
         with suppress(self.Database.Error):  # type: ignore[attr-defined]
@@ -93,6 +123,7 @@ class Renewing(_Wrapper):
 
     def kept(self, statement: Any) -> AbstractContextManager[None]:
         """Return a context in which a refusal of the statement leaves the transaction as it was before."""
+        self.holds_state = self.holds_state or not (may_write(statement) or _PLAIN.match(_bare(statement)))
         # The first statement of a block has nothing before it.
         if self.autocommit or self._status() != _IN_TRANSACTION or not may_write(statement):
             return nullcontext()
@@ -131,7 +162,9 @@ class Renewing(_Wrapper):
     def _savepoint_rollback(self, sid: str) -> None:
         super()._savepoint_rollback(sid)  # type: ignore[misc]
         if sid in self.savepoints:
-            del self.savepoints[self.savepoints.index(sid) + 1 :]
+            keep = self.savepoints.index(sid) + 1
+            del self.savepoints[keep:]
+            self.lost_at = None if self.lost_at is not None and self.lost_at >= keep else self.lost_at
 
     def _savepoint_commit(self, sid: str) -> None:
         super()._savepoint_commit(sid)  # type: ignore[misc]
@@ -139,16 +172,24 @@ class Renewing(_Wrapper):
             del self.savepoints[self.savepoints.index(sid) :]
 
     def _commit(self) -> None:
-        self.savepoints.clear()
+        if self.lost_at is not None and self.run_on_commit:
+            # Django would have rolled the block back, and run none of them.
+            logger.info("on_commit hooks of a block on '%s' are dropped: it went on after a refusal.", self.alias)
+            self.run_on_commit.clear()
+        self._forget_block()
         super()._commit()  # type: ignore[misc]
 
     def _rollback(self) -> None:
-        self.savepoints.clear()
+        self._forget_block()
         super()._rollback()  # type: ignore[misc]
 
     def set_autocommit(self, autocommit: bool, *args: Any, **kwargs: Any) -> None:
         super().set_autocommit(autocommit, *args, **kwargs)
+        self._forget_block()
+
+    def _forget_block(self) -> None:
         self.savepoints.clear()
+        self.holds_state, self.lost_at = False, None
 
 
 class _Keeping:

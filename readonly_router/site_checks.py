@@ -12,11 +12,16 @@ from django.db import connections
 
 from . import conf
 from .errors import ConfigurationError
+from .http.exemptions import check_patterns
 
 MIDDLEWARE = "readonly_router.middleware.ReadOnlyMiddleware"
 SESSIONS = "readonly_router.sessions"
 _UNSHARED_CACHES = (".LocMemCache", ".DummyCache")
 _WRITING_SESSIONS = ("django.contrib.sessions.backends.db", "django.contrib.sessions.backends.cached_db")
+
+
+# What raises ConfigurationError where a setting is not understood: better as a process starts than in the window.
+SETTLED = (conf.unsafe_methods, conf.visitors_are_anonymous, conf.retry_after, check_patterns)
 
 
 @register(Tags.compatibility)
@@ -34,7 +39,7 @@ def check_site(**_: Any) -> list[CheckMessage]:
 
 
 def _check_values() -> Iterator[CheckMessage]:
-    for ask in (conf.unsafe_methods, conf.visitors_are_anonymous):
+    for ask in SETTLED:
         if says := _wrong(ask):
             yield _error(29, says, "Correct the setting, or remove it.")
 

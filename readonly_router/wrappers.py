@@ -233,8 +233,10 @@ class Writer(PairMember):
         """Connect, for it may be only now that it finds the switch on; or else let the twin tell."""
         try:
             self.ensure_connection()
-        except OperationalError:
-            asked = self.alias in conf.twins() and not self.in_atomic_block
+        except OperationalError as error:
+            # A pool that is busy is no login that was refused, and asking as another would make it busier.
+            busy = type(error.__cause__).__name__ == "PoolTimeout"
+            asked = self.alias in conf.twins() and not (busy or self.in_atomic_block)
             # A method of our handler, which the stubs of django.db.connections cannot know.
             if not asked or not connections.told_by_twin(self.alias):  # type: ignore[attr-defined]
                 raise

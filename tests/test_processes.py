@@ -256,3 +256,45 @@ def test_a_shell_of_a_read_only_process_can_be_made_writable(shop_site: Site) ->
 
     assert finished.stdout.split() == ["process", "True"], finished.stderr
     shop_site.superuser.execute(digits, last)
+
+
+def test_a_connection_that_a_module_kept_as_it_was_imported_writes_no_more_than_a_new_one(shop_site: Site) -> None:
+    code = """
+import django
+from django.db import connections
+kept = connections["default"]
+kept.wrap_database_errors
+django.setup()
+from readonly_router import ReadOnlyError
+try:
+    with kept.cursor() as cursor:
+        cursor.execute("INSERT INTO shop_tag (name) VALUES ('kept')")
+except ReadOnlyError as error:
+    print('refused')
+"""
+    finished = shop_site.run(code, DB_READ_ONLY="1", DJANGO_SETTINGS_MODULE="tests.example.settings")
+    assert (finished.stdout.split(), finished.returncode) == (["refused"], 0), finished.stderr
+
+
+def test_a_slip_of_the_variables_name_stops_start_up(shop_site: Site) -> None:
+    finished = shop_site.manage("check", DB_READONLY="1")
+    assert (finished.returncode, "DB_READONLY is not read" in finished.stderr.splitlines()[-1]) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("EXEMPT", ["^/api/(v1"]), ("RETRY_AFTER", "soon"), ("VISITORS", "nobody"), ("UNSAFE_METHODS", "allow")],
+)
+def test_a_setting_that_is_not_understood_stops_start_up(shop_site: Site, setting: str, value: Any) -> None:
+    code = f"""
+from django.conf import settings
+import tests.example.settings as example
+settings.configure(
+    **{{name: value for name, value in vars(example).items() if name.isupper()}},
+    READONLY_ROUTER_{setting}={value!r},
+)
+import django
+django.setup()
+"""
+    finished = shop_site.run(code)
+    assert (finished.returncode, f"READONLY_ROUTER_{setting}" in finished.stderr.splitlines()[-1]) == (1, True)

@@ -12,10 +12,12 @@ from itertools import pairwise
 from types import CodeType, FrameType, TracebackType
 from typing import Any
 
+from ..errors import ReadOnlyError
+from ..refusals import INSUFFICIENT_PRIVILEGE
+from ..renewal import COMMENTS, may_write
 from .exemptions import standing_behind
 
-# Comments before a statement, and whatever may hold data: literals, plain and between dollars.
-_COMMENTS = re.compile(r"\A(?:\s|\(|/\*.*?\*/|--[^\n]*\n)+", re.DOTALL)
+# Whatever may hold data: literals, plain and between dollars.
 _LITERALS = re.compile(r"'(?:[^']|'')*'|\$(\w*)\$.*?\$\1\$", re.DOTALL)
 _CHANGE = re.compile(r"\b(?:INSERT\s+INTO|UPDATE|DELETE\s+FROM|MERGE\s+INTO)\b", re.IGNORECASE)
 _NAME = r'((?:"(?:[^"]|"")+"|[^\W\d][\w$]*)(?:\.(?:"(?:[^"]|"")+"|[^\W\d][\w$]*))*)'
@@ -23,6 +25,8 @@ _TABLE = re.compile(
     rf"\b(?:INTO|UPDATE|FROM|TABLE|VIEW|COPY|TRUNCATE|LOCK)\s+(?:(?:ONLY|TABLE|IF\s+(?:NOT\s+)?EXISTS)\s+)*{_NAME}",
     re.IGNORECASE,
 )
+# What writes in a SELECT, as PostgreSQL names it where it may not be used.
+_CALLED = re.compile(r"\b(?:function|procedure|sequence)\b")
 _LIBRARY = (sysconfig.get_path("stdlib"), "<frozen")
 _OURS = __name__.partition(".")[0]
 _FRAMEWORKS = {"django", "asgiref", "psycopg", "psycopg_pool", "rest_framework", _OURS}
@@ -53,6 +57,16 @@ def blame(error: BaseException, view: Any = None) -> Blame:
     return Blame(verb=verb, table=table, path=path, view=itself)
 
 
+def is_read(error: ReadOnlyError) -> bool:
+    """Tell whether a read was refused: the twin lacks a grant, and no window is the reason for that."""
+    if error.sqlstate != INSUFFICIENT_PRIVILEGE or re.search(
+        r"\b(?:function|procedure|sequence)\b", str(error.__cause__)
+    ):
+        return False
+    text = _text(list(_frames(error.__traceback__)))
+    return bool(text) and not may_write(text)
+
+
 def _frames(traceback: TracebackType | None) -> Iterator[FrameType]:
     while traceback is not None:
         yield traceback.tb_frame
@@ -63,17 +77,22 @@ def _frames(traceback: TracebackType | None) -> Iterator[FrameType]:
 
 
 def _statement(frames: list[FrameType]) -> tuple[str, str]:
+    text = _text(frames)
+    return read(text) if text else ("", "")
+
+
+def _text(frames: list[FrameType]) -> str:
     for frame in reversed(frames):
         # Django's own, and not a variable of the application's.
         text = frame.f_locals.get("sql") if _module(frame).startswith("django.db.") else None
         if isinstance(text, str):
-            return read(text)
-    return "", ""
+            return text
+    return ""
 
 
 def read(statement: str) -> tuple[str, str]:
     """Return a statement's verb and table, as far as they can be told at a glance; never a value."""
-    text = _LITERALS.sub("''", _COMMENTS.sub("", statement))
+    text = _LITERALS.sub("''", COMMENTS.sub("", statement))
     # A query that changes data names it first: WITH gone AS (DELETE FROM ...) SELECT ...
     change = _CHANGE.search(text) if text[:4].upper() == "WITH" else None
     text = text[change.start() :] if change else text

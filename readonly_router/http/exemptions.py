@@ -89,6 +89,11 @@ def _is_listed(request: HttpRequest) -> bool:
     return name in listed or any(pattern.match(request.path_info) for pattern in _patterns(listed))
 
 
+def check_patterns() -> None:
+    """Raise ConfigurationError for a pattern of READONLY_ROUTER_EXEMPT that is none."""
+    _patterns(tuple(conf.exempt()))
+
+
 @lru_cache(maxsize=4)
 def _patterns(listed: Sequence[str]) -> tuple[re.Pattern[str], ...]:
     return tuple(map(_pattern, (each for each in listed if each.startswith(("^", "/")))))

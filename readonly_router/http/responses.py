@@ -114,7 +114,7 @@ def context(request: HttpRequest, status: Status) -> dict[str, Any]:
         "language": translation.get_language() or "en",
         "right_to_left": translation.get_language_bidi(),
         "sent": request.method not in {"GET", "HEAD"},
-        "back": request.path if request.method in {"GET", "HEAD"} else "",
+        "back": request.get_full_path() if request.method in {"GET", "HEAD"} else "",
         "home": f"{request.META.get('SCRIPT_NAME', '').rstrip('/')}/",
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import logging
 import sys
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -16,6 +17,8 @@ from django.dispatch import Signal
 from .. import conf
 from ..connections import is_read_only
 from ..errors import ConfigurationError, ReadOnlyError
+
+logger = logging.getLogger("readonly_router")
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -91,11 +94,13 @@ def _set(owner: Any, name: str, value: Any) -> None:
 def install(paths: Iterable[str] | None = None) -> None:
     """Wrap what READONLY_ROUTER_SKIP names, wherever it is referred to already. Idempotent.
 
-    A path that cannot be skipped is left to the system check, which names it.
+    A path that cannot be skipped is logged, for a server runs no system checks.
     """
     replaced: dict[int, tuple[Any, Any]] = {}
     for path in conf.skipped() if paths is None else paths:
-        if not wrong(path) and (pair := _install(*locate(path))):
+        if says := wrong(path):
+            logger.warning("%s Nothing is skipped for it.", says)
+        elif pair := _install(*locate(path)):
             replaced[id(pair[0])] = pair
     if replaced:
         _replace_references(replaced)

@@ -11,7 +11,7 @@ import psycopg
 from psycopg import sql
 
 from ..errors import SwitchError
-from .mark import EVENTS, MARKED, SETTING, SWITCH_LOCK, WRITABLE_LOCK
+from .mark import APPLICATION, EVENTS, MARKED, SETTING, SWITCH_LOCK, WRITABLE_LOCK
 from .spec import RoleFacts, Session
 
 Connection = psycopg.Connection[Any]
@@ -181,10 +181,33 @@ def unlock(connection: Connection, name: str) -> None:
     connection.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", [name])
 
 
-def system_identifier(connection: Connection) -> str:
-    """Return what tells this server, and its standbys, from every other."""
-    row = connection.execute("SELECT system_identifier::text FROM pg_control_system()").fetchone()
-    return str(row[0]) if row else ""
+END_OWN_MILLISECONDS = 10_000
+
+
+def end_own(connection: Connection, pid: int) -> None:
+    """End an earlier session of the same command, and return when it is gone, with its transaction and locks."""
+    query = "SELECT pg_terminate_backend(pid, %s) FROM pg_stat_activity WHERE pid = %s AND application_name = %s"
+    row = connection.execute(query, [END_OWN_MILLISECONDS, pid, APPLICATION]).fetchone()
+    if row is not None and not row[0]:
+        raise SwitchError(f"the command's own session (process {pid}) does not end")
+
+
+def identity(connection: Connection) -> tuple[str, int]:
+    """Return what tells this server, and its standbys, from every other, and the database's OID in it."""
+    row = connection.execute(
+        "SELECT (SELECT system_identifier::text FROM pg_control_system()), oid::bigint FROM pg_database"
+        " WHERE datname = current_database()"
+    ).fetchone()
+    return (str(row[0]), int(row[1])) if row else ("", 0)
+
+
+def subscriptions(connection: Connection) -> tuple[tuple[str, str], ...]:
+    """Return the enabled subscriptions of this database with their owners."""
+    rows = connection.execute(
+        "SELECT subname::text, pg_get_userbyid(subowner)::text FROM pg_subscription WHERE subenabled"
+        " AND subdbid = (SELECT oid FROM pg_database WHERE datname = current_database()) ORDER BY 1"
+    )
+    return tuple((name, owner) for name, owner in rows)
 
 
 def server_time(connection: Connection) -> datetime:
@@ -204,14 +227,20 @@ def own_transaction(connection: Connection) -> int:
 # -- events
 
 
+_EVENTS = """SELECT n.nspname::text, c.oid::bigint FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relname = %s AND c.relkind = 'r' ORDER BY n.nspname = 'public' DESC, n.nspname"""
+
+
 def events_table(connection: Connection) -> sql.Composed | None:
     """Return the table of audit events with its schema; None where it was not migrated."""
-    rows = connection.execute(
-        "SELECT n.nspname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-        " WHERE c.relname = %s AND c.relkind = 'r' ORDER BY n.nspname = 'public' DESC, n.nspname",
-        [EVENTS],
-    ).fetchall()
-    return sql.SQL("{}").format(sql.Identifier(rows[0][0], EVENTS)) if rows else None
+    row = connection.execute(_EVENTS, [EVENTS]).fetchone()
+    return sql.SQL("{}").format(sql.Identifier(row[0], EVENTS)) if row else None
+
+
+def events_oid(connection: Connection) -> int:
+    """Return that table's OID, for a table of this name elsewhere is the site's own; 0 where there is none."""
+    row = connection.execute(_EVENTS, [EVENTS]).fetchone()
+    return int(row[1]) if row else 0
 
 
 # By its role: another site of the same database may use the same alias, or this site another one.

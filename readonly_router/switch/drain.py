@@ -57,18 +57,42 @@ class Left:
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Since:
+    """What was there as a drain began: `awaited` are processes that were logging in, `met` the sessions."""
+
+    switched_at: datetime
+    awaited: tuple[int, ...]
+    met: frozenset[tuple[int, datetime | None]]
+
+    @classmethod
+    def of(cls, switched_at: datetime, awaited: Iterable[int], sessions: Iterable[Session]) -> Since:
+        met = frozenset((session.pid, session.began) for session in sessions)
+        return cls(switched_at=switched_at, awaited=tuple(awaited), met=met)
+
+    def has_met(self, session: Session) -> bool:
+        return session.pid in self.awaited or (session.pid, session.began) in self.met
+
+
 def fate(
-    session: Session, *, switched_at: datetime, elapsed: float, grace: float, writes_through: bool = False
+    session: Session,
+    *,
+    switched_at: datetime,
+    elapsed: float,
+    grace: float,
+    writes_through: bool = False,
+    met: bool = False,
 ) -> Fate:
     """Return what becomes of a session `elapsed` seconds after the switch.
 
     Who began later than `switched_at` began read-only, but for background workers, which start again by
-    themselves, and for sessions that write through the switch. An idle session ends once it was idle for the
+    themselves, for sessions that write through the switch, and for those `met` as the drain began, whatever a
+    clock that was set back says of them. An idle session ends once it was idle for the
     grace, or the grace is over, when it rests; a transaction is never ended, and what cannot be seen is never
     taken for drained.
     """
     client = session.kind == CLIENT
-    if client and not writes_through and session.began is not None and session.began > switched_at:
+    if client and not (writes_through or met) and session.began is not None and session.began > switched_at:
         return Fate.LEFT
     if session.kind == "parallel worker":
         return Fate.LEFT  # as its leader
@@ -95,9 +119,10 @@ def drain(
     told = began
     # Who begins to log in later than this meets the setting: on a busy server somebody always does.
     awaited = catalog.starting(connection)
+    since = Since.of(switched_at, awaited, catalog.sessions(connection, roles))
     while True:
         elapsed = time.monotonic() - began
-        left, idle = _look(connection, roles, switched_at, awaited, elapsed=elapsed, grace=order.grace)
+        left, idle = _look(connection, roles, since, elapsed=elapsed, grace=order.grace)
         if left.drained or elapsed >= order.deadline:
             return left, len(ended)
         ended |= _end(connection, idle, waited=elapsed - order.grace)
@@ -115,24 +140,23 @@ def force(
     busy = tuple(session for session in left.sessions if session.state == "active")
     tell(f"cancel {len(busy)} queries")
     _signal(connection, _CANCEL, busy)
-    awaited = left.starting
-    left, _ = _wait(connection, roles, switched_at, awaited, seconds=CANCEL_SECONDS, ending=False)
+    since = Since.of(switched_at, left.starting, left.sessions)
+    left, _ = _wait(connection, roles, since, seconds=CANCEL_SECONDS, ending=False)
     tell(f"end {len(left.sessions)} sessions")
-    return _wait(connection, roles, switched_at, awaited, seconds=END_SECONDS, ending=True)
+    return _wait(connection, roles, since, seconds=END_SECONDS, ending=True)
 
 
 def _wait(
     connection: Connection,
     roles: Sequence[str],
-    switched_at: datetime,
-    awaited: Sequence[int],
+    since: Since,
     *,
     seconds: float,
     ending: bool,
 ) -> tuple[Left, int]:
     deadline, ended = time.monotonic() + seconds, set[int]()
     while True:
-        left, _ = _look(connection, roles, switched_at, awaited, elapsed=0.0, grace=0.0)
+        left, _ = _look(connection, roles, since, elapsed=0.0, grace=0.0)
         # No signal ends a prepared transaction.
         beyond = left.prepared and not (left.sessions or left.starting)
         if left.drained or beyond or time.monotonic() >= deadline:
@@ -150,22 +174,22 @@ def _still_starting(connection: Connection, awaited: Sequence[int]) -> tuple[int
 def _look(
     connection: Connection,
     roles: Sequence[str],
-    switched_at: datetime,
-    awaited: Sequence[int],
+    since: Since,
     *,
     elapsed: float,
     grace: float,
 ) -> tuple[Left, tuple[Session, ...]]:
-    """Return what is left, and which sessions of it are to be ended; `awaited` were logging in at the switch."""
-    starting = _still_starting(connection, awaited)
+    """Return what is left, and which sessions of it are to be ended."""
+    starting = _still_starting(connection, since.awaited)
     through = catalog.writing_through(connection)
     fates = {
         session: fate(
             session,
-            switched_at=switched_at,
+            switched_at=since.switched_at,
             elapsed=elapsed,
             grace=grace,
             writes_through=session.pid in through,
+            met=since.has_met(session),
         )
         for session in catalog.sessions(connection, roles)
     }

@@ -16,3 +16,5 @@ EVENTS = "readonly_router_event"
 SWITCH_LOCK = "readonly_router:switch"
 # Shared by each session that writes through the switch (`writable()`), so that a drain sees them.
 WRITABLE_LOCK = "readonly_router:writable"
+# The application_name of the command's own sessions.
+APPLICATION = "read_only"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any
 
 from .. import conf
@@ -15,7 +14,7 @@ from .flip import flip_off
 from .mark import SETTING
 from .spec import Operator, State, Target, Tell, print_nothing
 from .targets import begins_read_only
-from .throws import Databases, Throw, thrown, told_in_one_line, wait_seconds
+from .throws import Databases, thrown, told_in_one_line, wait_seconds
 
 
 def switch_off(
@@ -32,7 +31,8 @@ def switch_off(
     What anybody else set is never touched. Sessions that began read-only are ended once they are idle.
     """
     wait = wait_seconds(conf.grace() if grace is None else grace)
-    opened = []
+    opened: list[str] = []
+    closed: list[str] = []
     with told_in_one_line(), thrown(databases, admin, tell) as throws:
         for throw in throws:
             preflight.accepted_off(throw.connection, throw.target, throw.state)
@@ -49,9 +49,13 @@ def switch_off(
                 reason=reason,
                 grace=wait,
             )
-            throw.tell("writable again")
-            _tell_who_keeps_it(throw)
-            opened.append(throw.target.alias)
+            throw.tell("switched off" if (kept := _is_kept(throw.target)) else "writable again")
+            (closed if kept else opened).append(throw.target.alias)
+        if closed:
+            raise SwitchError(
+                f"Switched off, but sessions of '{closed[0]}' still begin read-only, and not by the switch: see "
+                f"{SETTING} of the role, the database and the server; it is left to whoever set it."
+            )
     return tuple(opened)
 
 
@@ -77,11 +81,9 @@ def open_again(
         tell(f"still read-only until it connects anew: {one.says()}")
 
 
-def _tell_who_keeps_it(throw: Throw) -> None:
-    """Say so where the writer begins read-only still: what others set is theirs."""
-    with suppress(SwitchError):
-        if begins_read_only(throw.target):
-            throw.tell(
-                f"sessions of '{throw.target.writer}' still begin read-only, and not by the switch: see {SETTING} "
-                "of the role, the database and the server"
-            )
+def _is_kept(target: Target) -> bool:
+    """Tell whether the writer begins read-only still: what others set is theirs."""
+    try:
+        return begins_read_only(target)
+    except SwitchError:
+        return False  # it cannot log in at all, which the next request tells

@@ -223,12 +223,11 @@ def _failed_undo(throw: Throw, order: Order) -> str:
 def _undo_one(throw: Throw, order: Order) -> None:
     with ExitStack() as stack:
         connection = throw.connection
-        if connection.closed or connection.broken:
+        if connection.closed or connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+            # Ctrl-C met it at work, or it ended: whatever it was doing is over before another looks.
+            connection.close()
             connection = stack.enter_context(session(throw.target))
-        elif connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
-            # Ctrl-C met it within the flip.
-            connection.cancel_safe()
-            connection.rollback()
+            catalog.end_own(connection, throw.pid)
         catalog.unlock(connection, WRITABLE_LOCK)
         state = preflight.state_of(connection, throw.target)
         if state.read_only:

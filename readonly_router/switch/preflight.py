@@ -40,16 +40,19 @@ def state_of(connection: Connection, target: Target) -> State:
         reason=known["reason"] if known else "",
         eta=known["eta"] if known else None,
         by=known["by"] if known else "",
-        proved=known is not None and _is_of_this_server(connection, known["receipt"]),
+        proved=known is not None and _is_of_here(connection, known["receipt"]),
         event=known["id"] if known else None,
         gone=bool(on) and not read_only,
         warnings=tuple(_warnings(target, facts, on=bool(on), read_only=read_only, uncovered=uncovered)),
     )
 
 
-def _is_of_this_server(connection: Connection, receipt: dict[str, Any] | None) -> bool:
-    """Tell whether a receipt is there and not another server's: pg_upgrade and replication bring events along."""
-    return receipt is not None and receipt["horizon"]["system_identifier"] == catalog.system_identifier(connection)
+def _is_of_here(connection: Connection, receipt: dict[str, Any] | None) -> bool:
+    """Tell whether a receipt is there and of this very database: copies and pg_upgrade bring events along."""
+    if receipt is None:
+        return False
+    horizon = receipt["horizon"]
+    return (horizon["system_identifier"], horizon["database_oid"]) == catalog.identity(connection)
 
 
 def _nologin(connection: Connection, event: dict[str, Any]) -> tuple[str, ...]:
@@ -111,6 +114,8 @@ def accepted(connection: Connection, target: Target, state: State, order: Order,
         raise SwitchError(
             "--fence login needs a login that may alter the writer's role; name one with --admin-url."
         )
+    for line in _subscriptions(connection, wanted):
+        tell(f"note: {line}")
     _refuse_missing_twin(target)
     unreadable = catalog.unreadable(connection, target.writer, str(target.twin.get("user", "")))
     for line in (*state.warnings, *_not_added(state, order), *_unreadable(unreadable)):
@@ -157,6 +162,20 @@ def _refuse_role(name: str, fact: RoleFacts | None, target: Target) -> None:
             f"This login may not end the sessions of '{name}'; GRANT pg_signal_backend to it, or name another "
             "with --admin-url."
         )
+
+
+def _subscriptions(connection: Connection, fenced: tuple[str, ...]) -> Iterator[str]:
+    """Return what replicates into this database; raise SwitchError where that writes as a fenced role.
+
+    It applies rows past default_transaction_read_only.
+    """
+    for name, owner in catalog.subscriptions(connection):
+        if owner in fenced:
+            raise SwitchError(
+                f"Subscription '{name}' goes on writing as '{owner}', whatever its sessions begin as; "
+                f"run ALTER SUBSCRIPTION {name} DISABLE first."
+            )
+        yield f"subscription '{name}' of '{owner}' goes on writing (ALTER SUBSCRIPTION {name} DISABLE ends that)"
 
 
 def _refuse_missing_twin(target: Target) -> None:

@@ -11,8 +11,7 @@ from typing import Any
 from psycopg import sql
 
 from ..errors import SwitchError
-from .catalog import Connection, prepared
-from .mark import EVENTS
+from .catalog import Connection, events_oid, prepared
 from .receipt import NOT_COUNTED, Horizon
 
 # No backend reports its counters later than this after it became idle (PGSTAT_IDLE_INTERVAL, 10 s);
@@ -34,7 +33,7 @@ _PLACE = """SELECT (SELECT system_identifier::text FROM pg_control_system()), cu
 # Without the events of the switch itself, and what ANALYZE writes.
 _COUNTERS = """SELECT format('%%I.%%I', s.schemaname, s.relname), n_tup_ins + n_tup_upd + n_tup_del
     FROM pg_stat_all_tables s JOIN pg_class c ON c.oid = s.relid
-    WHERE n_tup_ins + n_tup_upd + n_tup_del > 0 AND NOT c.relisshared AND s.relname <> %s
+    WHERE n_tup_ins + n_tup_upd + n_tup_del > 0 AND NOT c.relisshared AND s.relid <> %s
       AND NOT (s.schemaname = 'pg_catalog' AND s.relname IN ('pg_statistic', 'pg_statistic_ext_data'))
       AND s.schemaname !~ '^pg_(temp|toast)'"""
 
@@ -80,14 +79,15 @@ def _settled_counters(connection: Connection) -> dict[str, int]:
 
 
 def _counters(connection: Connection) -> dict[str, int]:
-    return {name: int(rows) for name, rows in connection.execute(_COUNTERS, [EVENTS])}
+    return {name: int(rows) for name, rows in connection.execute(_COUNTERS, [events_oid(connection)])}
 
 
 _SEQUENCE_NAMES = """SELECT c.oid::bigint, n.nspname::text, c.relname::text,
     format('%%I.%%I', n.nspname, c.relname),
     has_sequence_privilege(c.oid, 'SELECT') AND has_schema_privilege(n.oid, 'USAGE'), s.seqincrement
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_sequence s ON s.seqrelid = c.oid
-    WHERE c.relkind = 'S' AND c.relpersistence <> 't' AND c.relname NOT LIKE %s || '%%' ORDER BY 4"""
+    WHERE c.relkind = 'S' AND c.relpersistence <> 't'
+      AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.refobjid = %s) ORDER BY 4"""
 
 
 _SEQUENCE_BATCH = 500
@@ -95,7 +95,7 @@ _SEQUENCE_BATCH = 500
 
 def _sequences(connection: Connection) -> dict[str, Any]:
     """Return what a horizon says of sequences."""
-    found = connection.execute(_SEQUENCE_NAMES, [EVENTS]).fetchall()
+    found = connection.execute(_SEQUENCE_NAMES, [events_oid(connection)]).fetchall()
     readable = [row for row in found if row[4]]
     values = (
         _from_catalog(connection)
@@ -148,13 +148,15 @@ def somebody_writes(connection: Connection) -> bool:
 
 _UNSETTLED = """SELECT format('process %%s of ''%%s''', a.pid, a.usename) FROM pg_stat_activity a
     WHERE a.datname = current_database() AND a.pid <> pg_backend_pid() AND a.usename IS NOT NULL
-      AND NOT a.usename = ANY (%(reading)s)
+      -- A twin's is not waited for between its transactions: on a site at work there is always one.
+      AND (NOT a.usename = ANY (%(reading)s) OR a.xact_start < %(asked)s)
       AND (a.state_change IS NULL OR a.backend_xid IS NOT NULL
            OR (a.state_change > clock_timestamp() - %(settle)s * interval '1 second'
                -- One that is at work reports when it becomes idle, at most once a second (PGSTAT_MIN_INTERVAL).
                AND NOT (a.state = 'idle' AND a.state_change > %(asked)s + interval '1.1 seconds'))
            -- It reports when it is idle, and has not been since.
-           OR (a.state <> 'idle' AND a.backend_type <> 'walsender' AND a.state_change > %(since)s)
+           OR (a.state <> 'idle' AND a.state_change > %(since)s
+               AND (a.backend_type <> 'walsender' OR a.backend_start > %(since)s))
            OR (%(never)s AND a.state_change BETWEEN %(since)s AND %(asked)s + interval '1.1 seconds'))
     ORDER BY a.pid"""
 

@@ -15,10 +15,9 @@ from ..errors import ProvisioningError, SwitchError
 from ..following import writer_login
 from ..roles import logins
 from .catalog import Connection
-from .mark import SETTING
+from .mark import APPLICATION, SETTING
 from .spec import Target
 
-APPLICATION = "read_only"
 # A role or a server may commit without waiting for the disk; a crash would then take back what a receipt says.
 # https://www.postgresql.org/docs/current/wal-async-commit.html
 _DURABLE = """SELECT set_config('synchronous_commit', 'on', false)

@@ -31,6 +31,7 @@ class Throw:
 
     target: Target
     connection: Connection
+    pid: int
     state: State
     roles: tuple[str, ...] = ()
     event: int = 0
@@ -63,7 +64,8 @@ def thrown(databases: Databases, admin: Mapping[str, Any] | None, tell: Tell) ->
             if not neighbours:
                 _take_lock(connection, target)
             state = preflight.state_of(connection, target)
-            throws.append(Throw(target=target, connection=connection, state=state, tell=say))
+            pid = connection.info.backend_pid
+            throws.append(Throw(target=target, connection=connection, pid=pid, state=state, tell=say))
         yield throws
 
 

@@ -79,12 +79,15 @@ def _parts(count: int, pause: float) -> dict[str, float]:
     """Return the microseconds of the middleware around nothing when it looks, and of a connection's look-up."""
     from django.core.handlers.wsgi import WSGIRequest
     from django.db import connections
+    from django.http import HttpResponse
     from django.utils.connection import BaseConnectionHandler
 
     from readonly_router.middleware import ReadOnlyMiddleware
 
+    response = HttpResponse()
+
     def nothing(_: Any) -> Any:
-        return None
+        return response
 
     request = WSGIRequest(_environ(1))
     pairs: dict[str, tuple[Callable[[], Any], Callable[[], Any], float]] = {

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from readonly_router.switch.drain import Fate, Left, fate
+from readonly_router.switch.drain import Fate, Left, Since, fate
 from readonly_router.switch.spec import Session
 
 AT = datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -38,6 +38,19 @@ def decided(found: Session, *, elapsed: float = 0.0, grace: float = 5.0, through
 @pytest.mark.parametrize("state", ["idle", "active", "idle in transaction", None])
 def test_a_session_that_began_after_the_switch_is_left(state: str | None) -> None:
     assert decided(session(began=NEW, state=state), elapsed=60) is Fate.LEFT
+
+
+def test_a_session_that_was_there_as_the_drain_began_is_not_left_whatever_the_clock_says() -> None:
+    assert fate(session(began=NEW), switched_at=AT, elapsed=60, grace=5, met=True) is Fate.END
+
+
+def test_who_was_logging_in_at_the_switch_counts_as_met() -> None:
+    since = Since.of(AT, [7], [session(pid=8)])
+    assert [since.has_met(session(pid=pid, began=began)) for pid, began in ((7, NEW), (8, OLD), (8, NEW))] == [
+        True,
+        True,
+        False,
+    ]
 
 
 def test_a_session_that_began_at_the_same_moment_is_not_left() -> None:

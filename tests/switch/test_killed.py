@@ -159,7 +159,9 @@ def test_a_rerun_proves_what_the_killed_command_switched(pair: Scratch, tmp_path
 def test_a_signal_in_the_drain_undoes_the_switch(pair: Scratch, tmp_path: Path, number: signal.Signals) -> None:
     with in_the_drain(pair, tmp_path) as command:
         outcome = command.end(number)
-        assert (outcome.status, default_of(pair), events(pair)) == (SIGNALS[number], "off", ["on", "undone"])
+        assert (outcome.status, default_of(pair), events(pair)) == (SIGNALS[number], "off", ["on", "undone"]), (
+            outcome.err
+        )
     assert "Interrupted; what this command had switched was undone." in outcome.err
     assert "Traceback" not in outcome.err
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -272,3 +273,49 @@ def test_the_state_afterwards_is_on_and_proved(pair: Scratch) -> None:
     switched(pair, "--reason", "why")
     found = state(pair)
     assert (found.read_only, found.proved, found.reason, found.fenced) == (True, True, "why", (pair.writer,))
+
+
+# -- replication into the database
+
+
+def subscribed(pair: Scratch, owner: str, *, enabled: bool) -> None:
+    """Make a subscription that has no server to subscribe to."""
+    with pair.superuser() as superuser:
+        superuser.execute(
+            "CREATE SUBSCRIPTION inbound CONNECTION 'host=127.0.0.1 port=1 dbname=none' PUBLICATION none"
+            " WITH (connect = false, slot_name = NONE)"
+        )
+        if enabled:
+            superuser.execute("ALTER SUBSCRIPTION inbound SET (slot_name = 'inbound')")
+            superuser.execute("ALTER SUBSCRIPTION inbound ENABLE")
+        if owner != "postgres":
+            superuser.execute(f'ALTER ROLE "{owner}" SUPERUSER'.encode())
+            superuser.execute(f'ALTER SUBSCRIPTION inbound OWNER TO "{owner}"'.encode())
+            superuser.execute(f'ALTER ROLE "{owner}" NOSUPERUSER'.encode())
+
+
+@pytest.fixture
+def subscriber(pair: Scratch) -> Iterator[Scratch]:
+    yield pair
+    with pair.superuser() as superuser:
+        superuser.execute("ALTER SUBSCRIPTION inbound DISABLE")
+        superuser.execute("ALTER SUBSCRIPTION inbound SET (slot_name = NONE)")
+        superuser.execute("DROP SUBSCRIPTION inbound")
+
+
+def test_a_subscription_that_writes_as_the_writer_is_refused(subscriber: Scratch) -> None:
+    subscribed(subscriber, subscriber.writer, enabled=True)
+    outcome = read_only(subscriber, "on")
+    assert (outcome.status, "ALTER SUBSCRIPTION inbound DISABLE first" in outcome.err) == (1, True), outcome.err
+    assert default_of(subscriber) == "off"
+
+
+def test_a_subscription_of_somebody_else_is_told(subscriber: Scratch) -> None:
+    subscribed(subscriber, "postgres", enabled=True)
+    outcome = read_only(subscriber, "on")
+    assert (outcome.status, "subscription 'inbound' of 'postgres' goes on writing" in outcome.err) == (0, True)
+
+
+def test_a_subscription_that_is_disabled_is_not_in_the_way(subscriber: Scratch) -> None:
+    subscribed(subscriber, subscriber.writer, enabled=False)
+    assert read_only(subscriber, "on").status == 0

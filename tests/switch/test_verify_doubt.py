@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import psycopg
@@ -168,8 +168,8 @@ def test_a_copy_of_the_database_is_not_what_the_receipt_is_of(pair: Scratch, tmp
 
 
 @contextmanager
-def copied(pair: Scratch) -> Iterator[None]:
-    """Let the pair lead to a copy of its database."""
+def copied(pair: Scratch) -> Iterator[str]:
+    """Let the pair lead to a copy of its database; give its name."""
     name = f"{pair.name}_copy"
     with psycopg.connect(pair.server, autocommit=True) as connection:
         connections[pair.alias].close()
@@ -180,7 +180,7 @@ def copied(pair: Scratch) -> Iterator[None]:
         try:
             for entry in entries:
                 entry["NAME"] = name
-            yield
+            yield name
         finally:
             for entry in entries:
                 entry["NAME"] = pair.name
@@ -249,3 +249,58 @@ def test_a_row_of_a_drained_transaction_is_not_told_as_late(pair: Scratch) -> No
     switched(pair)
     take_an_id(pair)
     assert verify(pair).status == 0
+
+
+def test_a_copy_that_begins_read_only_is_proved_anew_and_not_by_the_receipt_of_the_original(pair: Scratch) -> None:
+    switched(pair)
+    with copied(pair) as name:
+        with psycopg.connect(pair.server, autocommit=True) as connection:
+            mark = "ALTER ROLE {} IN DATABASE {} SET default_transaction_read_only = 'tRUE'"
+            connection.execute(sql.SQL(mark).format(*map(sql.Identifier, (pair.writer, name))))
+        found = state(pair)
+        outcome = read_only(pair, "on")
+    assert (found.read_only, found.proved) == (True, False)
+    assert (outcome.status, "not proved: proving it now" in outcome.err) == (0, True)
+
+
+# -- by ways of its own
+
+
+def test_what_a_twin_may_have_written_in_a_transaction_that_goes_on_is_not_believed(pair: Scratch) -> None:
+    with pair.superuser() as superuser:
+        superuser.execute(
+            "CREATE FUNCTION add() RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = public"
+            " AS 'INSERT INTO note (id) VALUES (9)'"
+        )
+    switched(pair)
+    with pair.login(pair.twin) as reader:
+        reader.execute("SET default_transaction_read_only = off")
+        reader.execute("SELECT add()")
+        reader.execute("BEGIN")
+        reader.execute("SELECT 1")
+        outcome = verify(pair)
+        reader.execute("COMMIT")
+    assert (outcome.status, "may have written what is not counted yet" in outcome.out) == (1, True), outcome.out
+
+
+def test_what_a_replication_connection_wrote_before_it_streams_is_not_believed(pair: Scratch) -> None:
+    switched(pair)
+    # Not its own block: that would send COMMIT into the stream.
+    with closing(psycopg.connect(pair.admin_url, replication="database", autocommit=True)) as sender:
+        sender.execute("INSERT INTO note (id) VALUES (9)")
+        (position,) = sender.execute("SELECT pg_current_wal_lsn()::text").fetchone() or ("",)
+        streaming = sender.pgconn.exec_(f"START_REPLICATION PHYSICAL {position}".encode())
+        outcome = read_only(pair, "verify", "--admin-url", pair.admin_url)
+    assert streaming.status == psycopg.pq.ExecStatus.COPY_BOTH
+    assert outcome.status == 1, outcome.out
+
+
+def test_a_table_of_the_same_name_elsewhere_is_the_sites_own(pair: Scratch) -> None:
+    with pair.superuser() as superuser:
+        superuser.execute("CREATE SCHEMA other CREATE TABLE readonly_router_event (id int)")
+    switched(pair)
+    write(pair, "INSERT INTO other.readonly_router_event (id) VALUES (1)")
+    outcome = verify(pair)
+    with pair.superuser() as superuser:
+        superuser.execute("DROP SCHEMA other CASCADE")
+    assert (outcome.status, "table other.readonly_router_event: 1 rows" in outcome.out) == (1, True), outcome.out

@@ -153,11 +153,23 @@ def test_a_block_that_asks_for_its_rollback_gets_it() -> None:
     assert done == []
 
 
-def test_what_was_to_happen_on_commit_happens_after_a_refusal_that_was_caught() -> None:
+def test_what_was_to_happen_on_commit_is_dropped_where_django_would_roll_back() -> None:
+    # A save that fails marks the block: whoever catches it there and goes on has nothing committed.
+    done: list[str] = []
+    with transaction.atomic():
+        transaction.on_commit(lambda: done.append("charged"))
+        caught(WRITES["create"])
+        transaction.on_commit(lambda: done.append("mailed"))
+
+    assert done == []
+
+
+def test_what_was_to_happen_on_commit_happens_after_a_refusal_in_a_block_of_its_own() -> None:
     done: list[str] = []
     with transaction.atomic():
         transaction.on_commit(lambda: done.append("told"))
-        caught(WRITES["create"])
+        with pytest.raises(ReadOnlyError), transaction.atomic():
+            Tag.objects.create(name="door")
 
     assert done == ["told"]
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import psycopg
 import pytest
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
+from psycopg import sql
 
 from readonly_router import ReadOnlyError, disable_writes
 from tests.example.shop.models import Tag
@@ -46,15 +47,50 @@ def test_what_the_transaction_set_before_a_savepoint_stays(name: str) -> None:
         assert ask("SELECT current_setting('shop.tenant', true)") == "tea"
 
 
-def test_a_write_that_nothing_foretold_begins_the_transaction_anew() -> None:
-    # A limit: what the transaction had set for itself is gone with it.
-    with transaction.atomic():
-        ask("SELECT set_config('shop.tenant', 'tea', true)")
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "SELECT set_config('shop.tenant', 'tea', true)",
+        "/* whose */ SET LOCAL search_path = pg_catalog",
+        "SELECT pg_catalog.pg_try_advisory_xact_lock(1)",
+    ],
+)
+def test_a_block_that_set_something_is_over_after_a_write_that_nothing_foretold(setting: str) -> None:
+    # As without us: in another transaction it would go on without what it set.
+    with pytest.raises(DatabaseError), transaction.atomic():
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_catalog.pg_try_advisory_xact_lock(1)")
+            cursor.execute(setting)
+        caught(server_side)
+        ask("SELECT 1")
+
+
+def test_a_block_that_only_read_goes_on_after_a_write_that_nothing_foretold() -> None:
+    with transaction.atomic():
+        ask("SELECT 1")
         caught(server_side)
 
-        assert ask("SELECT current_setting('shop.tenant', true)") == ""
+        assert ask("SELECT 1") == 1
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        sql.SQL("INSERT INTO {} (name) VALUES ('door')").format(sql.Identifier("shop_tag")),
+        "/* route */ INSERT INTO shop_tag (name) VALUES ('door')",
+        b"INSERT INTO shop_tag (name) VALUES ('door')",
+    ],
+    ids=["composed", "with a comment", "bytes"],
+)
+def test_what_a_block_set_is_kept_however_a_write_is_spelt(statement: Any) -> None:
+    def write() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+
+    with transaction.atomic():
+        ask("SELECT set_config('shop.tenant', 'tea', true)")
+        caught(write)
+
+        assert ask("SELECT current_setting('shop.tenant', true)") == "tea"
 
 
 def test_an_open_cursor_of_the_block_goes_on() -> None:
