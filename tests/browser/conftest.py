@@ -8,19 +8,18 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.browser import sites
 from tests.browser.chromium import NoChromiumError, chromium
 from tests.browser.people import Windows, sign_in
+from tests.browser.screens import MILLISECONDS, Screens
 from tests.browser.sites import Place
 from tests.plugin import SERVER_VARIABLE
-
-# How long people wait at most; each page comes much sooner.
-MILLISECONDS = 30_000
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -29,6 +28,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="make the pictures of the README anew, in docs/screenshots",
     )
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave the README's pictures alone unless they are asked for."""
+    is_asked_for = config.getoption("--readme-screenshots")
+    return (collection_path.name == "test_readme_screenshots.py" and not is_asked_for) or None
 
 
 @pytest.fixture(scope="session")
@@ -75,50 +80,45 @@ def tea_garden(served_tea_garden: Place) -> Iterator[Place]:
     served_tea_garden.open_by_hand()
 
 
+@pytest.fixture(scope="session")
+def screens(browser: Browser) -> Screens:
+    return Screens(browser)
+
+
 @pytest.fixture
-def windows(browser: Browser) -> Iterator[Windows]:
-    """Open a browser window of somebody's own; no script of a page of ours may fail in it."""
-    mistakes: list[str] = []
-    with ExitStack() as stack:
-
-        def window(**how: Any) -> BrowserContext:
-            context = stack.enter_context(
-                browser.new_context(
-                    **{"locale": "en-GB", "timezone_id": "Europe/Amsterdam", "reduced_motion": "reduce", **how}
-                )
-            )
-            context.set_default_timeout(MILLISECONDS)
-            context.on("weberror", lambda error: mistakes.append(str(error.error)))
-            return context
-
-        yield window
+def windows(screens: Screens) -> Iterator[Windows]:
+    """Open a browser window of somebody's own; no script of a page may fail in it."""
+    yield screens.take
+    screens.clean()
+    mistakes, screens.mistakes = screens.mistakes, []
     assert mistakes == []
 
 
 @pytest.fixture
 def page(windows: Windows) -> Page:
     """A page in a window of its own."""
-    return windows().new_page()
+    return windows()
 
 
 @pytest.fixture(scope="session")
-def signed_in(browser: Browser, served_shop: Place) -> dict[str, Any]:
+def signed_in(screens: Screens, served_shop: Place) -> dict[str, Any]:
     """The cookies of the shop's admin and editor, who signed in before every window."""
     cookies = {}
     for name in ("admin", "editor"):
-        with browser.new_context() as context:
-            sign_in(context.new_page(), served_shop, name)
-            cookies[name] = context.storage_state()
+        page = screens.take()
+        sign_in(page, served_shop, name)
+        cookies[name] = page.context.cookies()
+    screens.clean()
     return cookies
 
 
 @pytest.fixture
 def operator(signed_in: dict[str, Any], shop: Place, windows: Windows) -> Page:
     """The page of somebody who throws the switch of the shop."""
-    return windows(storage_state=signed_in["admin"]).new_page()
+    return windows(cookies=signed_in["admin"])
 
 
 @pytest.fixture
 def editor(signed_in: dict[str, Any], shop: Place, windows: Windows) -> Page:
     """The page of somebody who may change what the shop sells, and nothing else."""
-    return windows(storage_state=signed_in["editor"]).new_page()
+    return windows(cookies=signed_in["editor"])

@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[2]
 PICTURES = ROOT / ".cache" / "screenshots"
 README_PICTURES = ROOT / "docs" / "screenshots"
 COLOURS = 64
+README_COLOURS = 24
 # A part of Django's own page, and the rule it breaks.
 Known = tuple[str, str]
 
@@ -84,9 +85,9 @@ def _matches(page: Page, node: Any, selector: str) -> bool:
     return bool(page.locator(node["target"][-1]).first.evaluate("(it, chosen) => it.matches(chosen)", selector))
 
 
-def picture(page: Page, path: Path, **how: Any) -> None:
+def picture(page: Page, path: Path, *, colours: int = COLOURS, **how: Any) -> None:
     """Take a picture of a page, in few colours so that it is small."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with Image.open(io.BytesIO(page.screenshot(animations="disabled", caret="hide", **how))) as taken:
-        drawn = taken.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+        drawn = taken.convert("RGB").quantize(colours, dither=Image.Dither.NONE)
     drawn.save(path, optimize=True)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from playwright.sync_api import BrowserContext, Page, Response, expect
+from playwright.sync_api import Page, Response, expect
 
 from tests.browser.sites import Place
 
-# Gives a browser window of somebody's own: cookies, size and colours are of the window.
-Windows = Callable[..., BrowserContext]
+# Gives a browser window of somebody's own.
+Windows = Callable[..., Page]
 
 # As tests.wagtail.content has it, which only the Wagtail site itself can import.
 WAGTAIL_PASSWORD = "a-password-for-tests"

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from tests import database
-from tests.http.operating import open_by_hand, served
+from tests.http.operating import open_by_hand, served, wait_for
+from tests.http.visitor import Visitor
 from tests.site import Site
 
 GUNICORN = (
@@ -45,14 +46,16 @@ class Place:
         return self.address + path
 
     def open_by_hand(self) -> None:
-        """End a window without a trace, however a test left it."""
+        """End a window without a trace, however a test left it; a process may need a second to hear of it."""
         open_by_hand(self.made)
+        wait_for(lambda: '"read_only": false' in Visitor(self.address).get("/read-only/status/").html)
 
 
 @contextmanager
-def shop(server: str) -> Iterator[Place]:
-    """Make and serve the example site."""
-    with _place(server, MAKE_SHOP, DJANGO_SETTINGS_MODULE="tests.browser.shop_settings") as place:
+def shop(server: str, **names: str) -> Iterator[Place]:
+    """Make and serve the example site, on a database and roles of whatever names."""
+    env = {"DJANGO_SETTINGS_MODULE": "tests.browser.shop_settings"}
+    with _place(server, MAKE_SHOP, env, names) as place:
         yield place
 
 
@@ -61,13 +64,13 @@ def tea_garden(server: str) -> Iterator[Place]:
     """Make and serve the Wagtail site."""
     with tempfile.TemporaryDirectory(prefix="tea-") as media:
         env = {"DJANGO_SETTINGS_MODULE": "tests.browser.tea_settings", "TEA_MEDIA": media}
-        with _place(server, MAKE_TEA, **env) as place:
+        with _place(server, MAKE_TEA, env, {}) as place:
             yield place
 
 
 @contextmanager
-def _place(server: str, make: str, **settings: str) -> Iterator[Place]:
-    with database.scratch(server) as scratch, scratch.superuser() as superuser:
+def _place(server: str, make: str, settings: dict[str, str], names: dict[str, str]) -> Iterator[Place]:
+    with database.scratch(server, **names) as scratch, scratch.superuser() as superuser:
         env = {name: value for name, value in scratch.env.items() if name != "DATABASE_ADMIN_URL"}
         made = Site(scratch=scratch, superuser=superuser, env={**env, **settings})
         done = made.python(make, DATABASE_ADMIN_URL=scratch.admin_url)

@@ -55,7 +55,7 @@ def test_progress_is_seen_while_the_drain_waits_and_then_the_receipt(shop: Place
 def test_the_operators_page_of_another_follows_without_a_reload(
     shop: Place, operator: Page, windows: Windows
 ) -> None:
-    other = windows().new_page()
+    other = windows()
     sign_in(other, shop, "admin", BOARD)
     expect(other.get_by_role("table", name="default: writable")).to_be_visible()
 
@@ -95,7 +95,7 @@ def test_a_form_that_was_open_before_is_refused_politely(shop: Place, operator: 
 
 def test_somebody_signs_in_in_the_window_and_opens_the_site(shop: Place, operator: Page, windows: Windows) -> None:
     switch_on(operator, shop)
-    late = windows().new_page()
+    late = windows()
     sign_in(late, shop, "admin", BOARD)
 
     switch_off(late, shop)

@@ -15,7 +15,7 @@ BOARD = "/django-admin/read-only/"
 @pytest.fixture
 def operator(tea_garden: Place, windows: Windows) -> Page:
     """The page of somebody who throws the switch of the tea garden."""
-    page = windows().new_page()
+    page = windows()
     people.sign_in(page, tea_garden, "newcomer", BOARD, people.WAGTAIL_PASSWORD)
     return page
 
@@ -40,12 +40,16 @@ def publish(page: Page) -> Response:
     return sent(page, "Publish")
 
 
-def test_a_public_page_that_is_open_follows_the_switch(tea_garden: Place, operator: Page, page: Page) -> None:
+def test_its_pages_are_read_in_the_window_and_show_the_banner(
+    tea_garden: Place, operator: Page, page: Page
+) -> None:
     page.goto(tea_garden.url("/"))
     expect(page.locator(BANNER)).to_be_hidden()
-
     switch_on(operator, tea_garden)
 
+    page.get_by_role("link", name="Tea 2!").click()
+
+    expect(page.get_by_role("heading", name="Tea 2!")).to_be_visible()
     expect(page.locator(BANNER)).to_contain_text(REASON)
 
 
@@ -86,7 +90,7 @@ def test_what_an_editor_could_not_publish_in_the_window_is_published_after_it(
 def test_an_editor_signs_in_in_the_window_and_looks_at_what_was_edited_before(
     tea_garden: Place, operator: Page, page: Page, windows: Windows
 ) -> None:
-    before = windows().new_page()
+    before = windows()
     sign_in_to_wagtail(before, tea_garden, "admin")
     # Wagtail makes a row for each editor of a page as it is opened for the first time.
     edit(before, tea_garden)

@@ -91,16 +91,16 @@ def test_a_customer_who_signed_in_in_the_window_stays_signed_in_after_it(
     switch_on(operator, shop)
     sign_in_to_shop(page, shop, "customer")
     switch_off(operator, shop)
-    expect(page.locator(BANNER)).to_be_hidden()
 
     page.get_by_role("link", name="My orders").click()
+    expect(page.locator(BANNER)).to_be_hidden()
 
     expect(page.get_by_role("button", name="Sign out customer")).to_be_visible()
 
 
 def test_the_banner_needs_no_script(shop: Place, operator: Page, windows: Windows) -> None:
     switch_on(operator, shop)
-    page = windows(java_script_enabled=False).new_page()
+    page = windows(java_script_enabled=False)
 
     page.goto(shop.url("/"))
 
@@ -111,7 +111,7 @@ def test_the_page_and_the_banner_speak_the_visitors_language(
     shop: Place, operator: Page, windows: Windows
 ) -> None:
     switch_on(operator, shop)
-    page = windows(locale="de-DE").new_page()
+    page = windows(locale="de-DE")
 
     order(page, shop)
 
