@@ -13,10 +13,13 @@ register = template.Library()
 
 
 @register.inclusion_tag("readonly_router/banner.html", takes_context=True)
-def read_only_banner(context: template.Context) -> dict[str, Any]:
-    """Return the banner's context; without the status endpoint in your URLs it changes with the next page only."""
+def read_only_banner(context: template.Context, every: float = 60) -> dict[str, Any]:
+    """Return the banner's context; without the status endpoint in your URLs it changes with the next page only.
+
+    A page that is looked at asks for the status `every` so many seconds, and in a window every 5.
+    """
     try:
         status_url = reverse("readonly_router:status")
     except NoReverseMatch:
         status_url = ""
-    return {"window": window(), "status_url": status_url, "nonce": context.get("csp_nonce", "")}
+    return {"window": window(), "status_url": status_url, "every": every, "nonce": context.get("csp_nonce", "")}

@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 from asgiref.sync import sync_to_async
+from django.db import connections
 from django.http import HttpResponse
 from django.test import Client, override_settings
 from django.urls import path
