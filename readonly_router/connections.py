@@ -88,7 +88,9 @@ class PairedConnectionHandler(ConnectionHandler):
 
 
 def _adopt(wrapper: BaseDatabaseWrapper) -> None:
-    """Make a wrapper a member of its pair."""
+    """Make a wrapper a member of its pair; idempotent."""
+    if isinstance(wrapper, PairMember):
+        return
     is_twin = wrapper.alias in conf.writers()
     wrapper.__class__ = paired(cast(Any, type(wrapper)), twin=is_twin)
     # Django's own, where it was used already.
