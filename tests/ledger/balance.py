@@ -126,7 +126,9 @@ def landed(refused: Iterable[str], rows: Rows) -> Iterator[str]:
 
 def is_skip(said: str) -> bool:
     """Tell whether verify found sequences alone, none further on than a crash takes it."""
-    found = [_SEQUENCE.fullmatch(line.strip()) for line in said.strip().splitlines()]
+    # The command puts a line of its own before them.
+    lines = [line.strip() for line in said.strip().splitlines() if ": WRITTEN, or not to be told" not in line]
+    found = [_SEQUENCE.fullmatch(line) for line in lines]
     return bool(found) and all(match and 0 < int(match[2]) - int(match[1]) <= SKIP for match in found)
 
 
