@@ -30,6 +30,8 @@ logger = logging.getLogger("readonly_router.sessions")
 
 # What marks a session key as a session itself. No key of a store holds a colon.
 PREFIX = "ro:"
+# Where Django keeps who is signed in (django.contrib.auth.SESSION_KEY, which needs its models).
+USER = "_auth_user_id"
 # What begins the key of a stored session that came out of a cookie.
 ADOPTED = "adopted"
 SALT = signed_out.SALT
@@ -73,10 +75,17 @@ class CookieSessions(_Store):
         # The cookie session's identity, and the stored session that it takes the place of.
         self._identity = ""
         self._began_from: str | None = None
+        # Who was signed in as it was loaded.
+        self._user: Any = None
 
     # -- reading
 
     def load(self) -> dict[str, Any]:
+        data = self._loaded()
+        self._user = data.get(USER)
+        return data
+
+    def _loaded(self) -> dict[str, Any]:
         key = self.session_key or ""
         if not key.startswith(PREFIX):
             return self._stored()
@@ -222,7 +231,8 @@ class CookieSessions(_Store):
             f"A session of {size} bytes does not fit into a cookie ({LARGEST}) while the site is read-only; keep "
             "less in it, or keep sessions in a cache outside the database."
         )
-        if not is_safe_request():
+        signs_in = self._get_session(no_load=True).get(USER) != self._user  # type: ignore[attr-defined]  # as above
+        if signs_in or not is_safe_request():
             raise SessionTooLargeError(message)
         # A page that is only read stays readable: the session is as it was before.
         logger.warning("%s What was changed in it is lost.", message)

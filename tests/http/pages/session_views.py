@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.contrib import messages
-from django.contrib.auth import alogout, logout
+from django.contrib.auth import alogout, get_user_model, login, logout
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template import engines
 
@@ -29,6 +29,12 @@ def fill_session(request: HttpRequest) -> HttpResponse:
     text = "".join(f"{number * 7919 % 99991:x}" for number in range(int(request.GET["size"])))
     request.session["much"] = text
     return HttpResponse(str(len(text)))
+
+
+def link_in(request: HttpRequest) -> HttpResponse:
+    # As links sent by mail do, and the way back from another site.
+    login(request, get_user_model().objects.get(username="customer"))
+    return fill_session(request)
 
 
 def say(request: HttpRequest) -> HttpResponse:

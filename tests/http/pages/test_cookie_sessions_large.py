@@ -63,6 +63,14 @@ def test_a_new_session_that_is_too_large_leaves_no_cookie(unchanged: Callable[[]
     assert NAME not in client.cookies
 
 
+def test_signing_in_by_a_link_with_a_session_that_is_too_large_is_the_503(unchanged: Callable[[], None]) -> None:
+    unchanged()
+    client = browser()
+
+    assert client.get("/link-in/?size=2000").status_code == 503
+    assert user_of(client) == ""
+
+
 def test_an_unsafe_request_whose_session_grew_too_large_is_the_503_and_told(
     unchanged: Callable[[], None], caplog: pytest.LogCaptureFixture
 ) -> None:

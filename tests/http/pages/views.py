@@ -268,6 +268,7 @@ urlpatterns = [
     path("session/", sessions.show_session),
     path("asession/", sessions.ashow_session),
     path("fill/", sessions.fill_session),
+    path("link-in/", sessions.link_in),
     path("fill-open/", allow_in_read_only(csrf_exempt(sessions.fill_session))),
     path("say/", sessions.say),
     path("hear/", sessions.hear),
