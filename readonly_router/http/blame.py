@@ -12,6 +12,8 @@ from itertools import pairwise
 from types import CodeType, FrameType, TracebackType
 from typing import Any
 
+from django.views import View
+
 from ..errors import ReadOnlyError
 from ..refusals import INSUFFICIENT_PRIVILEGE
 from ..renewal import COMMENTS, may_write
@@ -125,7 +127,8 @@ def _last_entry(frames: list[FrameType], view: Any) -> int:
     """Return where the view, or a middleware, ends: what Django calls must answer, and cannot be skipped."""
     behind = list(standing_behind(view))
     codes = {getattr(each, "__code__", None) for each in behind}
-    kinds = tuple(each for each in behind if isinstance(each, type))
+    # A decorator may hide which class it was: any class-based view must answer.
+    kinds = (View, *(each for each in behind if isinstance(each, type)))
     entry = -1
     for index, frame in enumerate(frames):
         by_django = not index or not _is_application(frames[index - 1])

@@ -66,6 +66,13 @@ def test_the_line_names_what_was_refused_and_what_to_add(
     assert skipping.wrong(origin) == ""
 
 
+def test_what_must_answer_is_never_named_to_be_skipped(lines: Callable[[], list[str]]) -> None:
+    assert get("/dispatching/").status_code == 503
+    (said,) = lines()
+
+    assert "tests.http.pages.views.Dispatching.dispatch wrote itself: move the write" in said
+
+
 @pytest.mark.parametrize(
     "path", [path for path in ORIGINS if not path.startswith(("stream", "view", "on-commit"))]
 )

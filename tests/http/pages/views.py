@@ -233,6 +233,21 @@ class CountingItself(TemplateView):
         PageView.objects.create(path="/class/")
 
 
+class Dispatching(TemplateView):
+    """One that writes where Django itself calls it."""
+
+    template_name = "shop/visits.html"
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        PageView.objects.create(path="/dispatch/")
+        return super().dispatch(request, *args, **kwargs)
+
+
+def hidden(view: Any) -> Any:
+    # As some packages decorate: nothing tells what stands behind.
+    return lambda request, *args, **kwargs: view(request, *args, **kwargs)
+
+
 def named(request: HttpRequest, number: int) -> HttpResponse:
     ran.append("named")
     return HttpResponse(str(number))
@@ -254,6 +269,7 @@ urlpatterns = [
     path("lambda-on-commit/", in_a_lambda_on_commit),
     path("counting/", Counting.as_view()),
     path("counting-itself/", CountingItself.as_view()),
+    path("dispatching/", hidden(Dispatching.as_view())),
     path("caught/", caught),
     path("made-another/", made_another),
     path("made-another-of-it/", made_another_of_it),
