@@ -13,6 +13,9 @@ from django.db.backends.utils import CursorWrapper
 from .errors import ReadOnlyError
 from .refusals import ENDED, sqlstate_of
 
+# On how many sessions a statement is tried again whose session the drain ended.
+ATTEMPTS = 10
+
 
 class _Translating:
     """The two psycopg methods that raise past Django's wrapping of cursor methods: while they are consumed."""
@@ -38,19 +41,31 @@ class _Translating:
             served = self.db.served_after(error, self.cursor.connection, unsent=unsent)
             if served is None:
                 raise
-            ended = error
-        # The drain ended the session while it was idle and the query was on its way: it runs where it would now.
-        with suppress(Error), self.db.wrap_database_errors:
-            self.cursor.close()
-        self.cursor, self.db = served.cursor().cursor, served
+            ended: Exception = error
         try:
-            return run(*args, **kwargs)
+            # The next one may be ended too: a pool hands out what it had before the switch.
+            for _ in range(ATTEMPTS):
+                # The drain ended the session as the query was on its way: it runs where it would now.
+                self._go_on(served)
+                unsent = self.db.has_sent_nothing()
+                try:
+                    return run(*args, **kwargs)
+                except (OperationalError, InternalError) as error:
+                    served = self.db.served_after(error, self.cursor.connection, unsent=unsent)
+                    if served is None:
+                        raise
+            raise ended
         except ReadOnlyError as refused:
             raise ReadOnlyError.of(
                 f"{refused} The switch ended the session that it was first sent to; look before you repeat it.",
                 alias=refused.alias,
                 sqlstate=refused.sqlstate,
             ) from ended
+
+    def _go_on(self, served: Any) -> None:
+        with suppress(Error), self.db.wrap_database_errors:
+            self.cursor.close()
+        self.cursor, self.db = served.cursor().cursor, served
 
     def close(self) -> None:
         """Close the cursor; one of the server's is closed already where its session ended."""

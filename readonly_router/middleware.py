@@ -13,10 +13,8 @@ from django.core.signals import got_request_exception
 from django.http import HttpRequest, HttpResponseBase
 
 from . import conf, following, mode
-from .connections import is_read_only_for_sure, meet, resolve
-from .errors import ReadOnlyError, SessionTooLargeError
+from .connections import meet, resolve
 from .http import refused, streams, visitors
-from .http.blame import is_read
 from .http.exemptions import is_exempt
 from .http.request_mode import SAFE, is_read_only, serving
 from .http.responses import mark, unavailable
@@ -86,7 +84,7 @@ class ReadOnlyMiddleware:
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponseBase | None:
         """Answer a refusal that the view let through."""
-        return _refusal(request, error) if _is_of_the_mode(error) else None
+        return _refusal(request, error) if refused.is_of_the_mode(error) else None
 
 
 def _status() -> Status:
@@ -154,19 +152,12 @@ def _refusal(request: HttpRequest, error: Exception) -> HttpResponseBase:
     return unavailable(request, _status())
 
 
-def _is_of_the_mode(error: BaseException | None) -> bool:
-    """Tell whether the mode is why: a writer that somebody else closed is an outage, an unreadable table a bug."""
-    if isinstance(error, ReadOnlyError):
-        return is_read_only_for_sure(error.alias) and not is_read(error)
-    return isinstance(error, SessionTooLargeError)
-
-
 def _is_no_refusal(record: logging.LogRecord) -> bool:
-    return not (record.exc_info and _is_of_the_mode(record.exc_info[1]))
+    return not (record.exc_info and refused.is_of_the_mode(record.exc_info[1]))
 
 
 def _note_refusal(request: HttpRequest | None = None, **_: Any) -> None:
     """Keep a refusal that no view raised, such as one of a session that is saved after it."""
     error = sys.exc_info()[1]
-    if request is not None and _is_of_the_mode(error):
+    if request is not None and refused.is_of_the_mode(error):
         setattr(request, _REFUSAL, error)

@@ -75,7 +75,8 @@ def _check_sessions() -> Iterator[CheckMessage]:
         yield _warning(
             17,
             f"Sessions of {engine} cannot be written while read-only: nobody can sign in.",
-            f"Set SESSION_ENGINE = '{SESSIONS}' and READONLY_ROUTER_SESSION_STORE = '{engine}'.",
+            f"Set SESSION_ENGINE = '{SESSIONS}' and READONLY_ROUTER_SESSION_STORE = '{engine}'"
+            " (the latter's default is database sessions).",
         )
     if conf.of_the_project("SESSION_SAVE_EVERY_REQUEST"):
         yield _warning(

@@ -8,7 +8,6 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import APIException
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.response import Response
-from rest_framework.views import exception_handler as plain_exception_handler
 
 from .. import conf
 from ..connections import get_status
@@ -47,8 +46,11 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
 
     For `EXCEPTION_HANDLER` in `REST_FRAMEWORK`. https://www.rfc-editor.org/rfc/rfc9457
     """
-    if not isinstance(error, ReadOnlyError | ReadOnlyUnavailable):
-        return plain_exception_handler(error, context)
+    if not (isinstance(error, ReadOnlyUnavailable) or refused.is_of_the_mode(error)):
+        # Its module asks for the default permissions as it is imported, and so for this one.
+        from rest_framework.views import exception_handler as plain  # noqa: PLC0415 - see above
+
+        return plain(error, context)
     request = context["request"]
     if isinstance(error, ReadOnlyError):
         refused.note(request._request, error)

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from django.http import HttpRequest
 
-from ..errors import ReadOnlyError
-from .blame import blame
+from ..connections import is_read_only_for_sure
+from ..errors import ReadOnlyError, SessionTooLargeError
+from .blame import blame, is_read
 
 logger = logging.getLogger("readonly_router.refused")
 
@@ -36,6 +37,13 @@ class Refused:
 
 # Of this process.
 _known: dict[Refused, None] = {}
+
+
+def is_of_the_mode(error: BaseException | None) -> bool:
+    """Tell whether the mode is why: a writer that somebody else closed is an outage, an unreadable table a bug."""
+    if isinstance(error, ReadOnlyError):
+        return is_read_only_for_sure(error.alias) and not is_read(error)
+    return isinstance(error, SessionTooLargeError)
 
 
 def note(request: HttpRequest, error: BaseException) -> None:

@@ -185,7 +185,8 @@ def _refuse_missing_twin(target: Target) -> None:
             row = connection.execute("SELECT session_user::text").fetchone()
     except SwitchError as error:
         raise SwitchError(
-            f"{error}. Without its twin the site could not even read; run manage.py create_readonly_role first."
+            f"{error}. Without its twin the site could not even read; run manage.py create_readonly_role "
+            "first, or give its password (DB_READONLY_PASSWORD)."
         ) from None
     if row and row[0] == target.writer:
         raise SwitchError(

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +16,7 @@ from django.test import Client, modify_settings, override_settings
 from readonly_router import disable_writes
 from tests.example.shop.models import Category
 
+ROOT = Path(__file__).parents[2]
 MIDDLEWARE = ["readonly_router.middleware.ReadOnlyMiddleware"]
 REST = {
     "EXCEPTION_HANDLER": "readonly_router.contrib.rest_framework.exception_handler",
@@ -19,6 +24,30 @@ REST = {
     "UNAUTHENTICATED_USER": None,
 }
 PROBLEM = "application/problem+json"
+# What a project lists, in a process that has imported nothing of REST framework yet.
+BY_SETTINGS = """
+import tests.example.settings as example
+from django.conf import settings
+own = "readonly_router.contrib.rest_framework."
+settings.configure(
+    **{name: value for name, value in vars(example).items() if name.isupper()},
+    REST_FRAMEWORK={
+        "EXCEPTION_HANDLER": own + "exception_handler", "DEFAULT_PERMISSION_CLASSES": [own + "ReadOnlyPermission"]
+    },
+)
+import django
+django.setup()
+from rest_framework.views import APIView
+print(APIView.permission_classes[0].__name__)
+"""
+
+
+def test_both_can_be_the_projects_defaults() -> None:
+    environment = {**os.environ, "DATABASE_URL": "postgres://site@127.0.0.1/shop"}
+    found = subprocess.run(
+        [sys.executable, "-c", BY_SETTINGS], env=environment, cwd=ROOT, capture_output=True, text=True
+    )
+    assert found.stdout.split() == ["ReadOnlyPermission"], found.stderr
 
 
 @pytest.fixture

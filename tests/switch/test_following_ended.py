@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 from django.db import OperationalError, connection, connections, transaction
+from django.db.backends.signals import connection_created
 
 from readonly_router import ReadOnlyError, get_status, is_read_only, mode
 from readonly_router import connections as resolution
@@ -224,6 +225,28 @@ def test_a_block_that_had_sent_nothing_writes_on_a_new_session_in_normal_mode(
         superuser.execute("SELECT pg_terminate_backend(%s, 10000)", [session().info.backend_pid])
         Tag.objects.create(name="kept")
     assert (Tag.objects.filter(name="kept").exists(), committed) == (True, [True])
+
+
+def test_a_block_is_taken_up_again_where_the_next_session_is_ended_too(
+    superuser: psycopg.Connection[Any],
+) -> None:
+    # As a pool's sessions from before the switch, which the drain ends one after the other.
+    ended: list[int] = []
+
+    def end(connection: Any, **_: Any) -> None:
+        if connection.alias == "default" and len(ended) < 3:
+            ended.append(connection.connection.info.backend_pid)
+            superuser.execute("SELECT pg_terminate_backend(%s, 10000)", [ended[-1]])
+
+    session()
+    connection_created.connect(end)
+    try:
+        with transaction.atomic():
+            superuser.execute("SELECT pg_terminate_backend(%s, 10000)", [session().info.backend_pid])
+            counted = Product.objects.count()
+    finally:
+        connection_created.disconnect(end)
+    assert (counted, len(set(ended))) == (COUNT, 3)
 
 
 def test_a_block_taken_up_on_another_session_is_rolled_back_as_a_whole(

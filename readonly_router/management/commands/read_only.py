@@ -205,7 +205,9 @@ class Command(BaseCommand):
                 self.stdout.write(found if options["json"] else lines.event(event))
 
     def _refusals(self, options: dict[str, Any]) -> None:
-        found = refused.known() if options["log"] is None else refused.from_log(files.log(options["log"]))
+        found = refused.known() if options["log"] is None else tuple(refused.from_log(files.log(options["log"])))
+        if not found:
+            self.stderr.write("No line of the logger readonly_router.refused is there.")
         self._print(refused.as_setting(found))
 
     def _print(self, found: Iterable[str]) -> None:

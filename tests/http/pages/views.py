@@ -245,7 +245,10 @@ class Dispatching(TemplateView):
 
 def hidden(view: Any) -> Any:
     # As some packages decorate: nothing tells what stands behind.
-    return lambda request, *args, **kwargs: view(request, *args, **kwargs)
+    def decorated(request: HttpRequest, *args: Any) -> Any:
+        return view(request, *args)
+
+    return decorated
 
 
 def named(request: HttpRequest, number: int) -> HttpResponse:
