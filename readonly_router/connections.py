@@ -17,7 +17,6 @@ from . import conf, following, mode
 from .conf import ProcessMode
 from .databases import same_login
 from .errors import ConfigurationError, ReadOnlyRouterError
-from .following import ASK_SECONDS
 from .held import held, holds
 from .mode import Status
 from .translation import TwinAlias
@@ -54,7 +53,7 @@ class PairedConnectionHandler(ConnectionHandler):
     def told_by_twin(self, alias: str) -> bool:
         """Ask as the twin where the writer cannot log in; tell whether the switch (`--fence login`) is on."""
         twin = self.real(conf.twins()[alias])
-        if twin.in_atomic_block or time.monotonic() - _denied.get(alias, -ASK_SECONDS) < ASK_SECONDS:
+        if twin.in_atomic_block or following.was_denied(alias):
             return mode.is_read_only(alias)
         opened = twin.connection is None
         with suppress(DatabaseError, ReadOnlyRouterError), twin.wrap_database_errors:
@@ -62,7 +61,7 @@ class PairedConnectionHandler(ConnectionHandler):
             if can_tell(twin.connection):
                 following.ask(alias, twin.connection)
         if not mode.is_read_only(alias):
-            _denied[alias] = time.monotonic()
+            following.deny(alias)
             if opened:
                 twin.close()
         return mode.is_read_only(alias)
@@ -197,9 +196,6 @@ def end_written_sessions() -> None:
 
 # -- following the switch
 
-# When the twin last said that the switch is not why its writer cannot log in, by writer's alias: it is not asked
-# again at once, or an outage would be doubled.
-_denied: dict[str, float] = {}
 # How often a thread looks for news, at most; a look costs a few microseconds.
 LOOK_SECONDS = 0.001
 

@@ -54,11 +54,27 @@ _marks: dict[str, str] = {}
 _pooled: dict[tuple[str, int], bool] = {}
 
 
+# When the twin last said that the switch is not why its writer cannot log in, by alias. It is not asked again at once,
+# or an outage would be doubled; but soon, for a login may be fenced meanwhile.
+_denied: dict[str, float] = {}
+DENIED_SECONDS = 0.1
+
+
+def deny(alias: str) -> None:
+    """Note that no switch keeps the writer from logging in."""
+    _denied[alias] = time.monotonic()
+
+
+def was_denied(alias: str) -> bool:
+    """Tell whether that was noted a moment ago."""
+    return time.monotonic() - _denied.get(alias, -DENIED_SECONDS) < DENIED_SECONDS
+
+
 def forget() -> None:
     """Know nothing of any switch; for tests, and a process that changes its databases."""
     for alias in list(_asked):
         mode.set_switch(alias, None)
-    for known in (_asked, _positions, _begun, _marks, _pooled):
+    for known in (_asked, _positions, _begun, _marks, _pooled, _denied):
         known.clear()
 
 

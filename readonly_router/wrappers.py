@@ -93,13 +93,17 @@ class PairMember(_Wrapper):
         self.in_atomic_block = False
         try:
             self.close()
-            self.connect()
+            with self.wrap_database_errors:
+                self.connect()
             self.set_autocommit(False)
         except Error:
             self.closed_in_transaction = self.needs_rollback = True
             return False
         finally:
             vars(self).update(block)
+            if self._may_hold():
+                # Connecting forgets that too, and the end of the block must find this wrapper.
+                held.wrappers[self.alias] = self
         return True
 
     def get_new_connection(self, conn_params: Any) -> Any:

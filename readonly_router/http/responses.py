@@ -15,6 +15,7 @@ from django.template import Context, Engine, TemplateDoesNotExist
 from django.template.loader import get_template
 from django.utils import translation
 from django.utils.cache import patch_vary_headers
+from django.utils.http import escape_leading_slashes
 from django.utils.translation import gettext as _
 
 from .. import conf
@@ -114,7 +115,7 @@ def context(request: HttpRequest, status: Status) -> dict[str, Any]:
         "language": translation.get_language() or "en",
         "right_to_left": translation.get_language_bidi(),
         "sent": request.method not in {"GET", "HEAD"},
-        "back": request.get_full_path() if request.method in {"GET", "HEAD"} else "",
+        "back": escape_leading_slashes(request.get_full_path()) if request.method in {"GET", "HEAD"} else "",
         "home": f"{request.META.get('SCRIPT_NAME', '').rstrip('/')}/",
     }
 

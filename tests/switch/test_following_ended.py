@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,6 +16,7 @@ from readonly_router import ReadOnlyError, get_status, is_read_only, mode
 from readonly_router import connections as resolution
 from tests.example.shop.content import PRODUCTS
 from tests.example.shop.models import Product, Tag
+from tests.harness.pairs import wait_for
 from tests.switch.follower import (
     NEVER,
     flipped,
@@ -247,6 +249,32 @@ def test_a_block_is_taken_up_again_where_the_next_session_is_ended_too(
     finally:
         connection_created.disconnect(end)
     assert (counted, len(set(ended))) == (COUNT, 3)
+
+
+def test_a_block_that_no_session_takes_up_ends_with_an_error_and_leaves_nothing_behind(
+    superuser: psycopg.Connection[Any],
+) -> None:
+    def end(connection: Any, **_: Any) -> None:
+        superuser.execute("SELECT pg_terminate_backend(%s, 10000)", [connection.connection.info.backend_pid])
+
+    def meet() -> None:
+        wait_for(lambda: served_by() == "readonly")
+        connections.close_all()
+
+    session()
+    try:
+        with pytest.raises(OperationalError), transaction.atomic():
+            flipped()
+            with ThreadPoolExecutor(1) as thread:
+                thread.submit(meet).result()
+            connection_created.connect(end)
+            superuser.execute("SELECT pg_terminate_backend(%s, 10000)", [session().info.backend_pid])
+            Product.objects.count()
+    finally:
+        connection_created.disconnect(end)
+    off()
+    wait_for(lambda: served_by() == "default")
+    Tag.objects.create(name="as ever")
 
 
 def test_a_block_taken_up_on_another_session_is_rolled_back_as_a_whole(
