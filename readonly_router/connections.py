@@ -19,10 +19,11 @@ from .databases import same_login
 from .errors import ConfigurationError, ReadOnlyRouterError
 from .held import held, holds
 from .mode import Status
+from .pairs import paired
 from .translation import TwinAlias
 from .twin_sessions import IS_THE_WRITER
 from .watch import can_tell
-from .wrappers import PairMember, Writer, paired
+from .wrappers import PairMember, Writer
 
 
 class PairedConnectionHandler(ConnectionHandler):

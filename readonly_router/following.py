@@ -54,8 +54,7 @@ _marks: dict[str, str] = {}
 _pooled: dict[tuple[str, int], bool] = {}
 
 
-# When the twin last said that the switch is not why its writer cannot log in, by alias. It is not asked again at once,
-# or an outage would be doubled; but soon, for a login may be fenced meanwhile.
+# When the twin last said that no switch keeps its writer out, by alias.
 _denied: dict[str, float] = {}
 DENIED_SECONDS = 0.1
 
@@ -66,7 +65,7 @@ def deny(alias: str) -> None:
 
 
 def was_denied(alias: str) -> bool:
-    """Tell whether that was noted a moment ago."""
+    """Tell whether that was noted a moment ago; a switch may well follow an outage."""
     return time.monotonic() - _denied.get(alias, -DENIED_SECONDS) < DENIED_SECONDS
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 from weakref import WeakSet
 
@@ -13,12 +13,11 @@ from django.db.utils import DatabaseErrorWrapper, Error, InternalError, Operatio
 
 from . import conf, following, mode, watch
 from .cursors import TranslatingCursor, translating
-from .errors import ConfigurationError, ReadOnlyError
+from .errors import ReadOnlyError
 from .held import held
 from .refusals import ENDED, READ_ONLY_TRANSACTION, sqlstate_of
-from .renewal import Renewing
 from .translation import RefusalTranslator, reason_of, writer_of
-from .twin_sessions import refuse_writers_login, start_read_only, starts_read_only
+from .twin_sessions import starts_read_only
 
 if TYPE_CHECKING:
     _Wrapper = BaseDatabaseWrapper
@@ -272,43 +271,3 @@ class Writer(PairMember):
     def is_fenced(self) -> bool:
         """Tell whether the switch made this session read-only as it began: it may serve a block of reads."""
         return watch.is_watched(self.connection) and watch.watch_of(self.connection).fenced
-
-
-class Twin(Renewing, PairMember):
-    """The connection of a twin's alias; each of its sessions starts read-only, whoever provisioned the role."""
-
-    is_twin = True
-
-    def _may_hold(self) -> bool:
-        # In normal mode somebody asked for the twin by its own name: that does not move the writer's alias.
-        writer = writer_of(self)
-        return (held.handed == writer or mode.is_read_only(writer)) and super()._may_hold()
-
-    def connect(self) -> None:
-        try:
-            super().connect()
-        except ConfigurationError:
-            # Or the next use would find it connected.
-            self.close()
-            raise
-        if mode.follows() and (writer := conf.writers().get(self.alias)):
-            following.meet_twin(writer, self.connection)
-
-    def close_if_unusable_or_obsolete(self) -> None:
-        """Also drop a session that a request left writable: what it made there would meet the next one."""
-        super().close_if_unusable_or_obsolete()
-        if self.connection is not None and not self.in_atomic_block and not starts_read_only(self.connection):
-            self.close()
-
-    def _configure_connection(self, connection: Any) -> bool:
-        configured = super()._configure_connection(connection)
-        refuse_writers_login(connection, self.alias)
-        return start_read_only(connection) or configured
-
-
-@lru_cache
-def paired(base: Any, *, twin: bool) -> type[BaseDatabaseWrapper]:
-    """Return the wrapper class of the engine as a member of a pair; one class per engine and side."""
-    member = Twin if twin else Writer
-    attributes = {"__module__": __name__, "engine_make_cursor": base.make_cursor}
-    return type(member.__name__, (member, base), attributes)

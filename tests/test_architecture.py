@@ -60,6 +60,7 @@ FLOORS = {
     "cursors": 3,
     "renewal": 3,
     "wrappers": 3,
+    "pairs": 3,
     "connections": 3,
     "roles.logins": 3,
     "roles.apply": 3,
