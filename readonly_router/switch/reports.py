@@ -12,11 +12,15 @@ from .on import stored_receipt
 from .receipt import Receipt, Verdict, compare
 from .spec import State, Tell, print_nothing
 from .targets import reading_session, session, target_for
-from .throws import told_in_one_line
+from .throws import refuse_locked, told_in_one_line
 
 
 def state_of(alias: str, *, admin: Mapping[str, Any] | None = None) -> State:
-    """Return how the switch of a writer stands, as PostgreSQL says; raise SwitchError when it cannot be asked."""
+    """Return how the switch of a writer stands, as PostgreSQL says; raise SwitchError when it cannot be asked.
+
+    Raises ModeError in a process that does not know who the writer is.
+    """
+    refuse_locked()
     target = target_for(alias, admin=admin)
     with reading_session(target) as connection, told_in_one_line():
         return preflight.state_of(connection, target)

@@ -148,3 +148,12 @@ def test_the_setting_alone_decides(pair: Scratch) -> None:
         superuser.execute("TRUNCATE readonly_router_event")
     found = facts(pair)
     assert (found["read_only"], found["proved"], found["since"], found["reason"]) == (True, False, None, "")
+
+
+def test_a_process_that_does_not_know_the_writer_says_so(pair: Scratch) -> None:
+    mode.set_process(ProcessMode.LOCKED)
+    try:
+        outcome = read_only(pair, "status", "--exit-code")
+    finally:
+        mode.set_process(None)
+    assert (outcome.status, "DB_READ_ONLY=locked" in outcome.out, "writable" in outcome.out) == (2, True, False)

@@ -17,7 +17,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
 from ...durations import seconds
-from ...errors import DrainError, ReadOnlyRouterError, SwitchError
+from ...errors import DrainError, ModeError, ReadOnlyRouterError, SwitchError
 from ...http import refused
 from ...switch import reports
 from ...switch.execute import execute
@@ -162,7 +162,7 @@ class Command(BaseCommand):
     def _state(self, alias: str, options: dict[str, Any]) -> State | str:
         try:
             return reports.state_of(alias, admin=admin(options["admin_url"]))
-        except SwitchError as error:
+        except (ModeError, SwitchError) as error:
             return str(error)
 
     def _verify(self, options: dict[str, Any]) -> None:
