@@ -84,6 +84,6 @@ def open_again(
 def _is_kept(target: Target) -> bool:
     """Tell whether the writer begins read-only still: what others set is theirs."""
     try:
-        return begins_read_only(target)
+        return begins_read_only(target, direct=True)
     except SwitchError:
         return False  # it cannot log in at all, which the next request tells

@@ -70,11 +70,14 @@ def _identity(alias: str, site: Mapping[str, Any]) -> tuple[str, str, tuple[int,
         return "", "", None, False
 
 
-def begins_read_only(target: Target) -> bool:
-    """Log in the way the site does, and tell whether the session begins read-only."""
+def begins_read_only(target: Target, *, direct: bool = False) -> bool:
+    """Log in the way the site does, and tell whether the session begins read-only.
+
+    `direct` leaves out a pooler's: it may hand out one that began under the switch.
+    """
     with connect(f"the writer '{target.alias}'", target.site) as connection:
-        row = connection.execute("SELECT current_setting(%s) = 'on'", [SETTING]).fetchone()
-        return bool(row and row[0])
+        row = connection.execute("SELECT current_setting(%s) = 'on', pg_backend_pid()", [SETTING]).fetchone()
+        return bool(row and row[0] and not (direct and row[1] != connection.info.backend_pid))
 
 
 def _parameters(settings: Mapping[str, Any], alias: str) -> dict[str, Any]:

@@ -169,7 +169,7 @@ def test_a_setting_of_the_whole_server_outlives_the_switch(own_pair: Scratch) ->
         during = said()
         outcome = read_only(own_pair, "off")
         assert (during, said(), spelt(own_pair)) == ("on", "on", [])
-        assert "still begin read-only" in outcome.err
+        assert (outcome.status, "still begin read-only" in outcome.err, outcome.out) == (1, True, "")
 
 
 # -- another site of the same database
