@@ -142,7 +142,7 @@ def test_a_process_that_does_not_know_the_writer_says_so(made: Site, serving: Se
 
     answer = visitor.get(BOARD)
 
-    assert "This process does not know who the writer is." in answer.text
+    assert "keeps the writer's login out of this process" in answer.text
     assert "holds no login that could throw the switch" in answer.text
 
 
