@@ -197,6 +197,6 @@ def test_what_was_acknowledged_is_there_and_nothing_else(story: Story) -> None:
 def test_each_change_is_signalled_once_in_each_process(story: Story, kind: str) -> None:
     # A worker that had no request while a switch was on did not meet it.
     expected = [[True, False] * throws for throws in range(THROWS + 1)]
-    # One whose first request came in a window met it before it had loaded its pages, and with them who takes notes.
+    # One whose first request came in a window met it before it loaded its pages, and with them who takes notes.
     expected += [changes[1:] for changes in expected]
     assert [changes for changes in story.heard[kind] if changes not in expected] == []
