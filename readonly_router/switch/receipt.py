@@ -240,4 +240,7 @@ def _rows(then: Horizon, now: Horizon, unsettled: tuple[str, ...]) -> Iterator[s
         if rows:
             yield f"table {name}: {rows} rows inserted, updated or deleted"
     for name in unsettled:
-        yield f"{name}: may have written what is not counted yet; run verify again when it is idle or gone"
+        yield (
+            f"{name}: may have written what is not counted yet; run verify again when it is idle or gone, or with "
+            "--admin-url"
+        )
