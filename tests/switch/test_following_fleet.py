@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -195,8 +196,8 @@ def test_what_was_acknowledged_is_there_and_nothing_else(story: Story) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_change_is_signalled_once_in_each_process(story: Story, kind: str) -> None:
-    # A worker that had no request while a switch was on did not meet it.
-    expected = [[True, False] * throws for throws in range(THROWS + 1)]
-    # One whose first request came in a window met it before it loaded its pages, and with them who takes notes.
-    expected += [changes[1:] for changes in expected]
-    assert [changes for changes in story.heard[kind] if changes not in expected] == []
+    # A worker that had no request while a switch was on did not meet it, and one that is asked just after
+    # the last off may not have met that yet: but none hears the same twice.
+    heard = story.heard[kind]
+    assert [changes for changes in heard if any(one == next_ for one, next_ in pairwise(changes))] == []
+    assert any(True in changes and False in changes for changes in heard)
