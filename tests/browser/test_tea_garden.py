@@ -43,6 +43,8 @@ def publish(page: Page) -> Response:
 def test_its_pages_are_read_in_the_window_and_show_the_banner(
     tea_garden: Place, operator: Page, page: Page
 ) -> None:
+    # The first reader of a page has its images made.
+    page.goto(tea_garden.url("/tea-2/"))
     page.goto(tea_garden.url("/"))
     expect(page.locator(BANNER)).to_be_hidden()
     switch_on(operator, tea_garden)
