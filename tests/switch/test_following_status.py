@@ -27,7 +27,17 @@ from readonly_router import (
 from readonly_router import connections as resolution
 from tests.example.shop.models import Product, Tag
 from tests.harness.pairs import wait_for
-from tests.switch.follower import following_anew, listen, met_on, off, on_at_once, served_by, wait_until_writable
+from tests.switch.follower import (
+    end_idle,
+    flipped,
+    following_anew,
+    listen,
+    met_on,
+    off,
+    on_at_once,
+    served_by,
+    wait_until_writable,
+)
 
 ETA = datetime(2031, 5, 17, 12, 30, tzinfo=timezone.utc)
 SAID = {"reason": "moving to new disks", "eta": ETA}
@@ -220,3 +230,17 @@ def test_each_thread_leaves_its_own_session_when_another_met_the_switch(monkeypa
         each(served_by)
         left = each(lambda: connections.own("default").connection)
     assert left == [None] * THREADS
+
+
+def test_the_reason_is_that_of_the_own_role_where_another_site_has_the_same_alias(
+    superuser: psycopg.Connection[Any],
+) -> None:
+    flipped(reason="ours")
+    superuser.execute(
+        "INSERT INTO readonly_router_event"
+        " (at, kind, alias, roles, reason, eta, by, os_user, host, receipt, details)"
+        " SELECT now(), kind, alias, '[\"another\"]', 'theirs', eta, by, os_user, host, receipt, details"
+        " FROM readonly_router_event WHERE kind = 'on' AND reason = 'ours'"
+    )
+    end_idle()
+    assert (served_by(), get_status().reason) == ("readonly", "ours")
