@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from . import checks as _checks  # noqa: F401 - registers the system checks, also where the app is missing
-from . import site_checks as _site_checks  # noqa: F401 - as above
+from . import site_checks as _site_checks  # noqa: F401 - registers the checks of the site
 from .connections import get_status, is_read_only
 from .databases import databases_from_env
 from .errors import (
@@ -61,11 +61,11 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Import what needs psycopg when it is asked for: settings.py imports this package before anything else."""
     if name == "switch_on":
-        from .switch.on import switch_on  # noqa: PLC0415 - see above
+        from .switch.on import switch_on  # noqa: PLC0415 - needs psycopg
 
         return switch_on
     if name == "switch_off":
-        from .switch.off import switch_off  # noqa: PLC0415 - see above
+        from .switch.off import switch_off  # noqa: PLC0415 - needs psycopg
 
         return switch_off
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -24,8 +24,8 @@ class ReadOnlyAdminConfig(AdminConfig):
                 "add 'readonly_router' to INSTALLED_APPS."
             )
         # Here and not above: Django imports this module before there are models.
-        from . import admin_site  # noqa: PLC0415 - see above
-        from .operations import history  # noqa: PLC0415 - see above
+        from . import admin_site  # noqa: PLC0415 - models are not loaded yet
+        from .operations import history  # noqa: PLC0415 - models are not loaded yet
 
         admin_site.install()
         super().ready()

@@ -31,7 +31,7 @@ class ReadOnlyAdminSite(AdminSite):
     # These two keep Django's names, by which they are let through in read-only mode, whatever they override; the
     # ignores are for wraps, which says less of their parameters.
     @functools.wraps(AdminSite.login)
-    def login(  # type: ignore[override]  # see above
+    def login(  # type: ignore[override]  # Django's is decorated, with another type
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> Any:
         if request.method == "GET" and _would_loop(self, request):
@@ -39,7 +39,7 @@ class ReadOnlyAdminSite(AdminSite):
         return with_banner(self, request, super().login(request, extra_context))
 
     @functools.wraps(AdminSite.logout)
-    def logout(  # type: ignore[override]  # see above
+    def logout(  # type: ignore[override]  # Django's is decorated, with another type
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> Any:
         return super().logout(request, extra_context)
@@ -65,7 +65,7 @@ def install() -> None:
 
         setattr(adopted, _MARK, True)
         # Django has no seam here; the ignore is for assigning a method.
-        AdminSite.__init__ = adopted  # type: ignore[method-assign]
+        AdminSite.__init__ = adopted  # type: ignore[method-assign]  # no seam for sites made by others
     for site in all_sites:
         adopt(site)
 

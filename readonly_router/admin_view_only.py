@@ -37,7 +37,7 @@ def install() -> None:
 
     setattr(guarded, _MARK, True)
     # Django has no seam here; the ignore is for assigning a method.
-    BaseModelAdmin.__init__ = guarded  # type: ignore[method-assign]
+    BaseModelAdmin.__init__ = guarded  # type: ignore[method-assign]  # no seam for admins made by others
 
 
 def guard(model_admin: Any) -> None:

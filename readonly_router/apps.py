@@ -57,7 +57,7 @@ def _tell_refused_commands() -> None:
 
     setattr(told, _MARK, True)
     # Django has no seam here; the ignore is for assigning a method.
-    BaseCommand.execute = told  # type: ignore[method-assign]
+    BaseCommand.execute = told  # type: ignore[method-assign]  # Django has no seam here
 
 
 def _refusal_in(error: BaseException) -> ReadOnlyRouterError | None:

@@ -164,9 +164,9 @@ def _check_options(writer: str, twin: str) -> Iterator[CheckMessage]:
 
 def _check_role(writer: str, twin: str) -> Iterator[CheckMessage]:
     # Late, so that importing the package does not import psycopg.
-    from .roles import logins  # noqa: PLC0415 - see above
-    from .roles.prove import audit  # noqa: PLC0415 - see above
-    from .roles.spec import Role  # noqa: PLC0415 - see above
+    from .roles import logins  # noqa: PLC0415 - needs psycopg
+    from .roles.prove import audit  # noqa: PLC0415 - needs psycopg
+    from .roles.spec import Role  # noqa: PLC0415 - needs psycopg
 
     entry = connections.settings[twin]
     role = Role(name=entry["USER"], writer=connections.settings[writer]["USER"], database=entry["NAME"])

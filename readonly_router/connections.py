@@ -37,14 +37,14 @@ class PairedConnectionHandler(ConnectionHandler):
         resolved = resolve(alias)
         try:
             # Django's thread-local store, which its type stubs leave out.
-            return getattr(self._connections, resolved)  # type: ignore[attr-defined, no-any-return]
+            return getattr(self._connections, resolved)  # type: ignore[attr-defined, no-any-return]  # Django's thread-local store
         except AttributeError:
             return super().__getitem__(resolved)
 
     def own(self, alias: str) -> BaseDatabaseWrapper | None:
         """Return the alias's own connection where this thread has one already."""
         # As above: not in the stubs.
-        return getattr(self._connections, alias, None)  # type: ignore[attr-defined]
+        return getattr(self._connections, alias, None)  # type: ignore[attr-defined]  # Django's thread-local store
 
     def anew(self, alias: str) -> BaseDatabaseWrapper:
         """Return the connection that serves the alias after a look for news, however recent the last."""

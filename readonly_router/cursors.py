@@ -25,13 +25,13 @@ class _Translating:
 
     def _execute(self, *args: Any, **kwargs: Any) -> Any:
         # The mixed-in class's, as below: the stubs cannot know it.
-        return self._served(super()._execute, *args, **kwargs)  # type: ignore[misc]
+        return self._served(super()._execute, *args, **kwargs)  # type: ignore[misc]  # the mixed-in class's
 
     def _executemany(self, *args: Any, **kwargs: Any) -> Any:
-        return self._served(super()._executemany, *args, **kwargs)  # type: ignore[misc]
+        return self._served(super()._executemany, *args, **kwargs)  # type: ignore[misc]  # the mixed-in class's
 
     def callproc(self, *args: Any, **kwargs: Any) -> Any:
-        return self._served(super().callproc, *args, **kwargs)  # type: ignore[misc]
+        return self._served(super().callproc, *args, **kwargs)  # type: ignore[misc]  # the mixed-in class's
 
     def _served(self, run: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         unsent = self.db.has_sent_nothing()

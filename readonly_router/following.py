@@ -52,8 +52,6 @@ _begun: dict[str, float] = {}
 _marks: dict[str, str] = {}
 # Whether a pooler answers at a host and port: it tells every client what the pool's first session once reported.
 _pooled: dict[tuple[str, int], bool] = {}
-
-
 # When the twin last said that no switch keeps its writer out, by alias.
 _denied: dict[str, float] = {}
 DENIED_SECONDS = 0.1

@@ -44,7 +44,7 @@ class ReadOnlyMiddleware:
         if self.is_async:
             markcoroutinefunction(self)
             # Django asks each instance, and would run a synchronous one in a thread, for every request.
-            self.process_view = self._process_view  # type: ignore[assignment,method-assign]  # see above
+            self.process_view = self._process_view  # type: ignore[assignment,method-assign]  # Django asks instances
         got_request_exception.connect(_note_refusal, dispatch_uid="readonly_router")
         # Of a refusal in another middleware Django logs an error, which it mails to ADMINS, before we see it.
         logging.getLogger("django.request").addFilter(_is_no_refusal)

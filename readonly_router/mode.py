@@ -93,7 +93,7 @@ def set_process(wanted: ProcessMode | None) -> None:
 
 
 def _settle_process() -> bool:
-    global _process_is_read_only, _process_follows  # noqa: PLW0603 - see above
+    global _process_is_read_only, _process_follows  # noqa: PLW0603 - the process's mode is global by nature
     _process_is_read_only = process() in {ProcessMode.READ_ONLY, ProcessMode.LOCKED}
     _process_follows = process() is ProcessMode.FOLLOW
     return _process_is_read_only

@@ -110,7 +110,7 @@ class Renewing(_Wrapper):
             return  # as without us: the rest of the block would run without what it set
         # A connection that is lost meanwhile says so when it is used next.
         # As the engine names its driver; the base class of the stubs does not.
-        with suppress(self.Database.Error):  # type: ignore[attr-defined]
+        with suppress(self.Database.Error):  # type: ignore[attr-defined]  # the engine's driver
             # On psycopg's own connection: this runs while Django handles the error.
             if innermost:
                 self._say("ROLLBACK TO SAVEPOINT", innermost)
@@ -156,18 +156,18 @@ class Renewing(_Wrapper):
 
     def _savepoint(self, sid: str) -> None:
         # These five are the engine's: the base class that the stubs see has none of them.
-        super()._savepoint(sid)  # type: ignore[misc]
+        super()._savepoint(sid)  # type: ignore[misc]  # the mixed-in class's
         self.savepoints.append(sid)
 
     def _savepoint_rollback(self, sid: str) -> None:
-        super()._savepoint_rollback(sid)  # type: ignore[misc]
+        super()._savepoint_rollback(sid)  # type: ignore[misc]  # the mixed-in class's
         if sid in self.savepoints:
             keep = self.savepoints.index(sid) + 1
             del self.savepoints[keep:]
             self.lost_at = None if self.lost_at is not None and self.lost_at >= keep else self.lost_at
 
     def _savepoint_commit(self, sid: str) -> None:
-        super()._savepoint_commit(sid)  # type: ignore[misc]
+        super()._savepoint_commit(sid)  # type: ignore[misc]  # the mixed-in class's
         if sid in self.savepoints:
             del self.savepoints[self.savepoints.index(sid) :]
 
@@ -177,11 +177,11 @@ class Renewing(_Wrapper):
             logger.info("on_commit hooks of a block on '%s' are dropped: it went on after a refusal.", self.alias)
             self.run_on_commit.clear()
         self._forget_block()
-        super()._commit()  # type: ignore[misc]
+        super()._commit()  # type: ignore[misc]  # the mixed-in class's
 
     def _rollback(self) -> None:
         self._forget_block()
-        super()._rollback()  # type: ignore[misc]
+        super()._rollback()  # type: ignore[misc]  # the mixed-in class's
 
     def set_autocommit(self, autocommit: bool, *args: Any, **kwargs: Any) -> None:
         super().set_autocommit(autocommit, *args, **kwargs)
@@ -200,25 +200,25 @@ class _Keeping:
     def _execute(self, sql: Any, params: Any, *args: Any) -> Any:
         with self.db.kept(sql):
             # The mixed-in class's: the stubs cannot know it.
-            return super()._execute(sql, params, *args)  # type: ignore[misc]
+            return super()._execute(sql, params, *args)  # type: ignore[misc]  # the mixed-in class's
 
     def _executemany(self, sql: Any, param_list: Any, *args: Any) -> Any:
         with self.db.kept(sql):
-            return super()._executemany(sql, param_list, *args)  # type: ignore[misc]  # as above
+            return super()._executemany(sql, param_list, *args)  # type: ignore[misc]  # the mixed-in class's
 
     def callproc(self, *args: Any, **kwargs: Any) -> Any:
         with self.db.kept("CALL"):
-            return super().callproc(*args, **kwargs)  # type: ignore[misc]  # as above
+            return super().callproc(*args, **kwargs)  # type: ignore[misc]  # the mixed-in class's
 
     @contextmanager
     def copy(self, statement: Any, *args: Any, **kwargs: Any) -> Iterator[Any]:
         # As above.
-        with self.db.kept(statement), super().copy(statement, *args, **kwargs) as copy:  # type: ignore[misc]
+        with self.db.kept(statement), super().copy(statement, *args, **kwargs) as copy:  # type: ignore[misc]  # the mixed-in class's
             yield copy
 
     def stream(self, query: Any, *args: Any, **kwargs: Any) -> Iterator[Any]:
         with self.db.kept(query):
-            yield from super().stream(query, *args, **kwargs)  # type: ignore[misc]  # as above
+            yield from super().stream(query, *args, **kwargs)  # type: ignore[misc]  # the mixed-in class's
 
 
 def _keeping(cursor: CursorWrapper) -> CursorWrapper:

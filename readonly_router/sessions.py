@@ -206,7 +206,7 @@ class CookieSessions(_Store):
 
     def _seal(self, must_create: bool) -> None:
         # Django's, which its stubs leave out.
-        data = self._get_session(no_load=must_create)  # type: ignore[attr-defined]
+        data = self._get_session(no_load=must_create)  # type: ignore[attr-defined]  # not in the stubs
         self._note_beginning()
         self._identity = self._identity or secrets.token_urlsafe(16)
         sealed = PREFIX + signing.dumps(
@@ -231,7 +231,7 @@ class CookieSessions(_Store):
             f"A session of {size} bytes does not fit into a cookie ({LARGEST}) while the site is read-only; keep "
             "less in it, or keep sessions in a cache outside the database."
         )
-        signs_in = self._get_session(no_load=True).get(USER) != self._user  # type: ignore[attr-defined]  # as above
+        signs_in = self._get_session(no_load=True).get(USER) != self._user  # type: ignore[attr-defined]  # Django's, not in its stubs
         if signs_in or not is_safe_request():
             raise SessionTooLargeError(message)
         # A page that is only read stays readable: the session is as it was before.

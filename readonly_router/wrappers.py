@@ -83,7 +83,7 @@ class PairMember(_Wrapper):
         # Closed as the mode moved on: what was asked of a kept cursor was not even sent.
         left = self.connection is not session
         # A method of our handler, which the stubs of django.db.connections cannot know.
-        now = connections.anew(writer_of(self))  # type: ignore[attr-defined]
+        now = connections.anew(writer_of(self))  # type: ignore[attr-defined]  # of our handler
         return now if now is not self and (left or mode.is_read_only(writer_of(self))) else None
 
     def _begin_anew(self) -> bool:
@@ -111,7 +111,7 @@ class PairMember(_Wrapper):
         while self._is_spent(connection):
             # A pool's, from before the switch: drained, or read-only still.
             connection.close()
-            self.pool.putconn(connection)  # type: ignore[attr-defined]
+            self.pool.putconn(connection)  # type: ignore[attr-defined]  # the engine's
             connection = super().get_new_connection(conn_params)
         return connection
 
@@ -127,7 +127,7 @@ class PairMember(_Wrapper):
         if watch.can_tell(connection):
             watch.watch_of(connection)
         # The engine's method: the base class that the stubs see here has none.
-        return bool(super()._configure_connection(connection))  # type: ignore[misc]
+        return bool(super()._configure_connection(connection))  # type: ignore[misc]  # the engine's
 
     def renew(self) -> None:
         """Go on after a refusal; only where nothing can have been written before it."""
@@ -217,7 +217,7 @@ class Writer(PairMember):
             # Not back into a pool: it would write for whoever gets it next.
             self.connection.close()
         # The base class that the stubs see has none of these three.
-        super()._close()  # type: ignore[misc]
+        super()._close()  # type: ignore[misc]  # the engine's
 
     def get_new_connection(self, conn_params: Any) -> Any:
         self._refuse_in_read_only_mode()
@@ -229,8 +229,8 @@ class Writer(PairMember):
             if not mode.is_read_only(self.alias):
                 self._ensure_told()
             if mode.is_read_only(self.alias) and not self.holds_alias():
-                return connections[self.alias]._cursor(name)  # type: ignore[attr-defined]
-        return super()._cursor(name)  # type: ignore[misc]
+                return connections[self.alias]._cursor(name)  # type: ignore[attr-defined]  # of our handler
+        return super()._cursor(name)  # type: ignore[misc]  # the engine's
 
     def _ensure_told(self) -> None:
         """Connect, for it may be only now that it finds the switch on; or else let the twin tell."""
@@ -241,7 +241,7 @@ class Writer(PairMember):
             busy = type(error.__cause__).__name__ == "PoolTimeout"
             asked = self.alias in conf.twins() and not (busy or self.in_atomic_block)
             # A method of our handler, which the stubs of django.db.connections cannot know.
-            if not asked or not connections.told_by_twin(self.alias):  # type: ignore[attr-defined]
+            if not asked or not connections.told_by_twin(self.alias):  # type: ignore[attr-defined]  # of our handler
                 raise
 
     def create_cursor(self, name: str | None = None) -> Any:

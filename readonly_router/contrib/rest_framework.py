@@ -25,7 +25,7 @@ class ReadOnlyUnavailable(APIException):  # type: ignore[misc]  # REST framework
     default_code = "read_only"
 
 
-class ReadOnlyPermission(BasePermission):  # type: ignore[misc]  # as above
+class ReadOnlyPermission(BasePermission):  # type: ignore[misc]  # REST framework has no types
     """Refuse unsafe methods with 503 while read-only, but for exempt views; forms vanish from the API's pages."""
 
     def has_permission(self, request: Any, view: Any) -> bool:
@@ -48,7 +48,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     """
     if not (isinstance(error, ReadOnlyUnavailable) or refused.is_of_the_mode(error)):
         # Its module asks for the default permissions as it is imported, and so for this one.
-        from rest_framework.views import exception_handler as plain  # noqa: PLC0415 - see above
+        from rest_framework.views import exception_handler as plain  # noqa: PLC0415 - it imports this module
 
         return plain(error, context)
     request = context["request"]

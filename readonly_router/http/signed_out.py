@@ -34,7 +34,7 @@ def is_noted(identity: str) -> bool | None:
     """Tell whether a session was signed out; None when the cache cannot tell."""
     try:
         found: Any = cache.get(_key(identity))
-    except Exception as error:  # noqa: BLE001 - see above
+    except Exception as error:  # noqa: BLE001 - each cache has errors of its own
         _tell(error)
         return None
     return found is not None
@@ -57,7 +57,7 @@ def _tell(error: Exception) -> None:
 
 
 def _is_due() -> bool:
-    global _told  # noqa: PLW0603 - see above
+    global _told  # noqa: PLW0603 - once a minute in a process
     with _telling:
         now = time.monotonic()
         due = _told is None or now - _told >= TELL_SECONDS

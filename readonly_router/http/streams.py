@@ -52,7 +52,7 @@ async def adrawn(response: HttpResponseBase, refused: Refused) -> HttpResponseBa
         chunks = _alater(())
     except ReadOnlyError as error:
         return refused(error)
-    except Exception as error:  # noqa: BLE001 - as above
+    except Exception as error:  # noqa: BLE001 - kept, and raised where it is consumed
         chunks = _alater(_raised(error))
     stream.streaming_content = _ajoined(first, chunks)
     return stream

@@ -112,7 +112,7 @@ class NobodysSession(SessionBase):
     def create(self) -> None:
         self.modified = True
 
-    def save(self, must_create: bool = False) -> None:  # noqa: ARG002 - see above
+    def save(self, must_create: bool = False) -> None:  # noqa: ARG002 - Django's signature
         lose(self)
 
     def delete(self, session_key: str | None = None) -> None:

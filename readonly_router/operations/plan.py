@@ -102,7 +102,7 @@ def _steps(executor: MigrationExecutor) -> Iterator[Step]:
         try:
             sql, state = _collected(executor, migration, state)
         # Anybody's code, of which one that expects what an earlier migration makes may fail in any way.
-        except Exception as error:  # noqa: BLE001 - see above
+        except Exception as error:  # noqa: BLE001 - told in the place of the SQL
             problem = _line(error)
             state = _after(executor, migrations[: number + 1])
         yield _step(migration, sql, problem)

@@ -22,7 +22,7 @@ def parameters(settings: Settings, alias: str) -> dict[str, Any]:
     """Return libpq parameters of a DATABASES entry, as Django would connect with it."""
     complete = {**connections.settings[alias], "OPTIONS": {}, **settings}
     # `real` is of our handler, which the stubs of django.db.connections cannot know.
-    wrapper = type(connections.real(alias))(complete, alias)  # type: ignore[attr-defined]
+    wrapper = type(connections.real(alias))(complete, alias)  # type: ignore[attr-defined]  # of our handler
     found = wrapper.get_connection_params()
     return {name: value for name, value in found.items() if name not in _DJANGO_PARAMETERS}
 

@@ -26,7 +26,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--readme-screenshots",
         action="store_true",
-        help="make the pictures of the README anew, in docs/screenshots",
+        help="make the pictures of the README anew, in tests/browser/screenshots",
     )
 
 

@@ -13,7 +13,7 @@ from playwright.sync_api import Page
 
 ROOT = Path(__file__).parents[2]
 PICTURES = ROOT / ".cache" / "screenshots"
-README_PICTURES = ROOT / "docs" / "screenshots"
+README_PICTURES = ROOT / "tests" / "browser" / "screenshots"
 COLOURS = 64
 README_COLOURS = 24
 # A part of Django's own page, and the rule it breaks.

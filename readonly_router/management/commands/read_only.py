@@ -190,7 +190,7 @@ class Command(BaseCommand):
 
     def _history(self, options: dict[str, Any]) -> None:
         # Late: a command module is imported before the models of half the commands of Django are.
-        from ...models import Event  # noqa: PLC0415 - see above
+        from ...models import Event  # noqa: PLC0415 - models are not loaded yet
 
         for alias in aliases(options["database"]):
             try:
