@@ -124,11 +124,11 @@ def render(name: str, values: dict[str, Any]) -> str:
     """Render a template without a request: no session, no user, no query. A project may override it."""
     try:
         return get_template(name).render(values)
-    except (TemplateDoesNotExist, ImportError):
-        pass  # a project without Django's template engine, or one that does not look into apps
-    except Exception:
-        # Theirs: worth their log, but no reason to answer a planned window with a 500.
-        logger.exception("The template %s failed; the package's own is shown.", name)
+    except Exception as error:
+        # A project need not have it where it looks. Any other failure is worth its log, but no reason to answer a
+        # planned window with a 500.
+        if not (isinstance(error, TemplateDoesNotExist) and str(error) == name):
+            logger.exception("The template %s failed; the package's own is shown.", name)
     return _engine().get_template(name).render(Context(values))
 
 

@@ -14,7 +14,10 @@ from django.utils import translation
 
 from readonly_router import disable_writes, following, mode, switch_off, switch_on
 from readonly_router.http import refused
+from tests.http.pages.engines import COOKIES, PLAIN, sessions_of
 from tests.http.pages.usual import MIDDLEWARE
+
+ALL = {**PLAIN, **COOKIES}
 
 
 @pytest.fixture
@@ -77,3 +80,24 @@ def switching(shop: None) -> Iterator[Callable[..., Any]]:
 
     yield window
     following.forget()
+
+
+@pytest.fixture(params=ALL.values(), ids=list(ALL))
+def engine(request: pytest.FixtureRequest, pages: None) -> Iterator[dict[str, str]]:
+    """Each session engine in turn."""
+    with sessions_of(request.param):
+        yield request.param
+
+
+@pytest.fixture(params=PLAIN.values(), ids=list(PLAIN))
+def plain(request: pytest.FixtureRequest, pages: None) -> Iterator[dict[str, str]]:
+    """Django's own engines in turn."""
+    with sessions_of(request.param):
+        yield request.param
+
+
+@pytest.fixture(params=COOKIES.values(), ids=list(COOKIES))
+def cookies(request: pytest.FixtureRequest, pages: None) -> Iterator[dict[str, str]]:
+    """Our engine over each store."""
+    with sessions_of(request.param):
+        yield request.param

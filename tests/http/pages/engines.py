@@ -81,6 +81,18 @@ def sign_in(client: Client, name: str = "customer") -> int:
     return int(answer.status_code)
 
 
+def signed_in_now() -> Client:
+    """Return a browser that signed in during the window."""
+    client = browser()
+    assert sign_in(client) == 302
+    return client
+
+
+def seen(client: Client) -> int:
+    """Return how often a browser's session was touched, this time included."""
+    return int(client.get("/touch/").content)
+
+
 class Light(MD5PasswordHasher):
     """A hasher that the site prefers since its users signed up."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -27,27 +27,6 @@ from tests.http.pages.engines import (
     user_of,
 )
 from tests.http.pages.usual import BROWSER
-
-ALL = {**PLAIN, **COOKIES}
-
-
-@pytest.fixture(params=ALL.values(), ids=list(ALL))
-def engine(request: pytest.FixtureRequest, pages: None) -> Iterator[dict[str, str]]:
-    """Each engine in turn."""
-    with sessions_of(request.param):
-        yield request.param
-
-
-@pytest.fixture(params=PLAIN.values(), ids=list(PLAIN))
-def plain(request: pytest.FixtureRequest, pages: None) -> Iterator[dict[str, str]]:
-    with sessions_of(request.param):
-        yield request.param
-
-
-@pytest.fixture(params=COOKIES.values(), ids=list(COOKIES))
-def cookies(request: pytest.FixtureRequest, pages: None) -> Iterator[None]:
-    with sessions_of(request.param):
-        yield
 
 
 @pytest.fixture

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 from django.core import signing
@@ -11,34 +10,18 @@ from django.test import override_settings
 
 from readonly_router import disable_writes, enable_writes, sessions
 from tests.http.pages.engines import (
-    COOKIES,
     NAME,
     browser,
     copy_of,
+    seen,
     session_cookie,
-    sessions_of,
     sign_in,
     signed_in,
+    signed_in_now,
     user_of,
 )
 
-
-@pytest.fixture(params=COOKIES.values(), ids=list(COOKIES), autouse=True)
-def engine(request: pytest.FixtureRequest, pages: None) -> Iterator[dict[str, str]]:
-    """Our engine over each store."""
-    with sessions_of(request.param):
-        yield request.param
-
-
-def signed_in_now() -> Any:
-    """Return a browser that signed in during the window."""
-    client = browser()
-    assert sign_in(client) == 302
-    return client
-
-
-def seen(client: Any) -> int:
-    return int(client.get("/touch/").content)
+pytestmark = pytest.mark.usefixtures("cookies")
 
 
 # During the window.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,34 +16,20 @@ from tests.http.pages.engines import (
     NAME,
     browser,
     copy_of,
+    seen,
     session_cookie,
     sessions_of,
     sign_in,
     signed_in,
+    signed_in_now,
     store,
     user_of,
 )
 
-
-@pytest.fixture(params=COOKIES.values(), ids=list(COOKIES), autouse=True)
-def engine(request: pytest.FixtureRequest, pages: None) -> Iterator[dict[str, str]]:
-    """Our engine over each store."""
-    with sessions_of(request.param):
-        yield request.param
+pytestmark = pytest.mark.usefixtures("cookies")
 
 
-def signed_in_now() -> Any:
-    """Return a browser that signed in during the window."""
-    client = browser()
-    assert sign_in(client) == 302
-    return client
-
-
-def seen(client: Any) -> int:
-    return int(client.get("/touch/").content)
-
-
-def test_a_session_is_taken_into_the_store(engine: dict[str, str]) -> None:
+def test_a_session_is_taken_into_the_store(cookies: dict[str, str]) -> None:
     disable_writes()
     client = signed_in_now()
     seen(client)
@@ -225,10 +211,10 @@ def test_a_session_that_was_opened_in_the_window_is_stored_after_it() -> None:
     assert store(session.session_key)["seen"] == 6
 
 
-def test_expired_sessions_can_be_cleared_in_normal_mode_alone(engine: dict[str, str]) -> None:
+def test_expired_sessions_can_be_cleared_in_normal_mode_alone(cookies: dict[str, str]) -> None:
     store().clear_expired()
     disable_writes()
-    if engine["READONLY_ROUTER_SESSION_STORE"].endswith(".cache"):
+    if cookies["READONLY_ROUTER_SESSION_STORE"].endswith(".cache"):
         store().clear_expired()
     else:
         with pytest.raises(ReadOnlyError):

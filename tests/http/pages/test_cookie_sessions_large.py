@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 from django.contrib.sessions.models import Session
@@ -12,34 +11,16 @@ from django.contrib.sessions.models import Session
 from readonly_router import read_only
 from readonly_router.errors import SessionTooLargeError
 from tests.http.pages.engines import (
-    COOKIES,
     NAME,
     browser,
+    seen,
     session_cookie,
-    sessions_of,
-    sign_in,
     signed_in,
     store,
     user_of,
 )
 
-
-@pytest.fixture(params=COOKIES.values(), ids=list(COOKIES), autouse=True)
-def engine(request: pytest.FixtureRequest, pages: None) -> Iterator[dict[str, str]]:
-    """Our engine over each store."""
-    with sessions_of(request.param):
-        yield request.param
-
-
-def signed_in_now() -> Any:
-    """Return a browser that signed in during the window."""
-    client = browser()
-    assert sign_in(client) == 302
-    return client
-
-
-def seen(client: Any) -> int:
-    return int(client.get("/touch/").content)
+pytestmark = pytest.mark.usefixtures("cookies")
 
 
 def test_a_page_whose_session_grew_too_large_can_be_read_and_the_loss_is_told(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -17,38 +17,14 @@ from tests.example.shop.models import PageView
 from tests.http.pages.engines import (
     COOKIES,
     NAME,
-    PLAIN,
     PREFERRED,
     browser,
     copy_of,
     session_cookie,
-    sessions_of,
     sign_in,
     signed_in,
     user_of,
 )
-
-ALL = {**PLAIN, **COOKIES}
-
-
-@pytest.fixture(params=ALL.values(), ids=list(ALL))
-def engine(request: pytest.FixtureRequest, pages: None) -> Iterator[dict[str, str]]:
-    """Each engine in turn."""
-    with sessions_of(request.param):
-        yield request.param
-
-
-@pytest.fixture(params=PLAIN.values(), ids=list(PLAIN))
-def plain(request: pytest.FixtureRequest, pages: None) -> Iterator[None]:
-    with sessions_of(request.param):
-        yield
-
-
-@pytest.fixture(params=COOKIES.values(), ids=list(COOKIES))
-def cookies(request: pytest.FixtureRequest, pages: None) -> Iterator[None]:
-    with sessions_of(request.param):
-        yield
-
 
 # Who was signed in before stays so, with every engine.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
@@ -11,37 +11,13 @@ from django.test import override_settings
 
 from readonly_router import disable_writes, enable_writes
 from tests.http.pages.engines import (
-    COOKIES,
-    PLAIN,
     browser,
     copy_of,
     session_cookie,
-    sessions_of,
     sign_in,
     signed_in,
     user_of,
 )
-
-ALL = {**PLAIN, **COOKIES}
-
-
-@pytest.fixture(params=ALL.values(), ids=list(ALL))
-def engine(request: pytest.FixtureRequest, pages: None) -> Iterator[dict[str, str]]:
-    """Each engine in turn."""
-    with sessions_of(request.param):
-        yield request.param
-
-
-@pytest.fixture(params=PLAIN.values(), ids=list(PLAIN))
-def plain(request: pytest.FixtureRequest, pages: None) -> Iterator[None]:
-    with sessions_of(request.param):
-        yield
-
-
-@pytest.fixture(params=COOKIES.values(), ids=list(COOKIES))
-def cookies(request: pytest.FixtureRequest, pages: None) -> Iterator[None]:
-    with sessions_of(request.param):
-        yield
 
 
 @pytest.mark.parametrize("path", ["/accounts/logout/", "/admin/logout/"])
