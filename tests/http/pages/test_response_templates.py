@@ -47,10 +47,11 @@ def test_a_project_may_override_the_fragment(refused_page: None, override: Calla
     assert post(**{"HX-Request": "true"}).content == b"ours"
 
 
+@pytest.mark.parametrize("text", ["{% url 'no-such-name' %}", "{% extends 'no-such-base.html' %}"])
 def test_an_override_that_fails_is_told_and_not_shown(
-    refused_page: None, override: Callable[[str, str], None], caplog: pytest.LogCaptureFixture
+    refused_page: None, override: Callable[[str, str], None], caplog: pytest.LogCaptureFixture, text: str
 ) -> None:
-    override("503.html", "{% url 'no-such-name' %}")
+    override("503.html", text)
     answer = post(**BROWSER)
 
     assert (answer.status_code, kind(answer)) == (503, "page")
