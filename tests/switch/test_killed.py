@@ -11,6 +11,11 @@ import pytest
 from django.db import connections
 
 from readonly_router import ModeError, writable
+from readonly_router.switch import on, preflight
+from readonly_router.switch.flip import flip_on
+from readonly_router.switch.spec import Operator, Order
+from readonly_router.switch.targets import session, target_for
+from readonly_router.switch.throws import Throw
 from tests.database import Scratch
 from tests.harness.pairs import wait_for
 from tests.switch.switching import (
@@ -192,3 +197,21 @@ def test_a_second_signal_during_the_undo_is_not_called_undone(pair: Scratch, tmp
         outcome = command.end(signal.SIGINT)
     assert (outcome.status != 0, default_of(pair), state(pair).proved) == (True, "on", False)
     assert ("Not undone" in outcome.err, "was undone" in outcome.err) == (True, False)
+
+
+def test_an_undo_goes_on_where_an_interrupt_left_a_query_under_way(pair: Scratch) -> None:
+    # A signal between psycopg's sending and waiting: nothing else can be sent on that session.
+    target = target_for(pair.alias)
+    order = Order(operator=Operator.here("a test"))
+    with session(target) as connection:
+        throw = Throw(
+            target=target,
+            connection=connection,
+            pid=connection.info.backend_pid,
+            state=preflight.state_of(connection, target),
+            flipped=True,
+        )
+        flip_on(connection, target, order, (target.writer,))
+        connection.pgconn.send_query(b"SELECT pg_sleep(600)")
+        on._undo([throw], order, KeyboardInterrupt())
+    assert (default_of(pair), events(pair)) == ("off", ["on", "undone"])
