@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from typing import Any
 
 import psycopg
@@ -75,6 +76,19 @@ def scratch(server: str, request: pytest.FixtureRequest) -> Iterator[Scratch]:
     """A pair of aliases for an empty database of their own, with a writer that is not superuser."""
     with database.scratch(server, **getattr(request, "param", {})) as made:
         yield made
+
+
+@pytest.fixture(autouse=True)
+def entries_of_the_shop() -> Iterator[None]:
+    """A test that leaves another DATABASES behind fails itself, not those that come after it."""
+    before = {alias: deepcopy(connections.settings[alias]) for alias in ("default", "readonly")}
+    yield
+    left = {alias: dict(connections.settings[alias]) for alias in before}
+    for alias, found in before.items():
+        found["NAME"] = left[alias]["NAME"]
+        connections.settings[alias].clear()
+        connections.settings[alias].update(found)
+    assert left == before
 
 
 @pytest.fixture(autouse=True)

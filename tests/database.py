@@ -147,6 +147,28 @@ def _remove(made: Scratch) -> None:
             connection.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(role)))
 
 
+def forget(alias: str) -> None:
+    """Close this thread's connection of an alias, where it has one; the next use makes a new one."""
+    if (wrapper := connections.own(alias)) is not None:
+        wrapper.close()
+        del connections[alias]
+
+
+@contextmanager
+def entry(alias: str, **values: Any) -> Iterator[None]:
+    """Change an entry of DATABASES for a block, and the connection with it."""
+    found = connections.settings[alias]
+    before = dict(found)
+    forget(alias)
+    found.update(values)
+    try:
+        yield
+    finally:
+        found.clear()
+        found.update(before)
+        forget(alias)
+
+
 @contextmanager
 def _in_settings(made: Scratch) -> Iterator[None]:
     parts = urlsplit(made.server)
@@ -168,10 +190,8 @@ def _in_settings(made: Scratch) -> Iterator[None]:
             try:
                 yield
             finally:
-                for wrapper in connections.all(initialized_only=True):
-                    if wrapper.alias in entries:
-                        wrapper.close()
-                        del connections[str(wrapper.alias)]
+                for alias in entries:
+                    forget(alias)
     finally:
         for alias in entries:
             connections.settings.pop(alias, None)

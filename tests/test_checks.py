@@ -17,7 +17,7 @@ from django.test import modify_settings, override_settings
 from readonly_router import mode
 from readonly_router.checks import check_settings, check_twins
 from readonly_router.conf import ProcessMode
-from tests.database import Scratch
+from tests.database import Scratch, entry
 from tests.roles.provisioning import provisioned
 
 OURS = "readonly_router.router.ReadOnlyRouter"
@@ -26,18 +26,6 @@ OURS = "readonly_router.router.ReadOnlyRouter"
 def ids(messages: Any) -> list[str]:
     assert all(message.hint for message in messages)
     return [message.id for message in messages]
-
-
-@contextmanager
-def entry(alias: str, **values: Any) -> Iterator[None]:
-    """Change a DATABASES entry for a block."""
-    found = connections.settings[alias]
-    before = {key: found.get(key) for key in values}
-    found.update(values)
-    try:
-        yield
-    finally:
-        found.update(before)
 
 
 class Everything:

@@ -24,6 +24,7 @@ from readonly_router import (
 )
 from readonly_router.conf import ProcessMode
 from readonly_router.connections import PairedConnectionHandler, install, open_transactions, resolve
+from tests.database import entry, forget
 from tests.example.shop.models import Tag
 
 pytestmark = pytest.mark.usefixtures("shop")
@@ -33,12 +34,6 @@ def user_of(alias: str = "default") -> str:
     with connections[alias].cursor() as cursor:
         cursor.execute("SELECT current_user")
         return str(cursor.fetchone()[0])
-
-
-def forget(alias: str) -> None:
-    """Let the thread's next use of an alias make a new wrapper."""
-    if connections.own(alias) is not None:
-        del connections[alias]
 
 
 def twin() -> str:
@@ -222,24 +217,14 @@ def test_old_connections_of_both_are_closed_at_the_end_of_a_request() -> None:
 
 
 def test_a_twin_that_is_the_writer_itself_is_refused_before_it_is_used() -> None:
-    forget("readonly")
-    original = connections.settings["readonly"]["USER"]
-    connections.settings["readonly"]["USER"] = writer()
-    try:
-        with read_only(), pytest.raises(ConfigurationError, match="itself"):
-            user_of()
-    finally:
-        connections.settings["readonly"]["USER"] = original
+    with entry("readonly", USER=writer()), read_only(), pytest.raises(ConfigurationError, match="itself"):
+        user_of()
 
 
 def test_a_twin_of_another_vendor_is_refused_before_it_is_used() -> None:
-    forget("readonly")
-    connections.settings["readonly"]["ENGINE"] = "django.db.backends.sqlite3"
-    try:
-        with read_only(), pytest.raises(ConfigurationError, match="psycopg 3"):
-            user_of()
-    finally:
-        connections.settings["readonly"]["ENGINE"] = "django.db.backends.postgresql"
+    sqlite = entry("readonly", ENGINE="django.db.backends.sqlite3")
+    with sqlite, read_only(), pytest.raises(ConfigurationError, match="psycopg 3"):
+        user_of()
 
 
 def test_a_twin_that_is_missing_fails_and_never_leads_to_the_writer() -> None:

@@ -13,6 +13,7 @@ from django.db.backends.signals import connection_created
 from django.test import Client
 
 from readonly_router import ReadOnlyError, disable_writes, enable_writes
+from tests.database import entry
 from tests.example.shop.models import Order, Product, Tag
 
 # A token is masked anew in each answer, and the mode has a banner.
@@ -165,9 +166,8 @@ def logins() -> Iterator[list[str]]:
 
 @pytest.fixture
 def atomic_requests(shop: None) -> Iterator[None]:
-    connections.settings["default"]["ATOMIC_REQUESTS"] = True
-    yield
-    connections.settings["default"]["ATOMIC_REQUESTS"] = False
+    with entry("default", ATOMIC_REQUESTS=True):
+        yield
 
 
 @pytest.mark.parametrize("path", ["/", "/figures/", "/order/"])

@@ -16,6 +16,7 @@ from django.utils.decorators import method_decorator
 from django.views import View
 
 from readonly_router import ConfigurationError, ReadOnlyError, disable_writes, is_read_only, read_only, writable
+from tests.database import entry
 from tests.example.shop.models import Product, Tag
 
 pytestmark = pytest.mark.usefixtures("shop")
@@ -148,15 +149,8 @@ def test_a_session_that_was_left_writable_does_not_meet_the_next_request() -> No
 
 
 def test_a_login_that_libpq_resolves_to_the_writer_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    entry = connections.settings["readonly"]
-    before = {key: entry[key] for key in ("USER", "PASSWORD")}
-    if connections.own("readonly") is not None:
-        del connections["readonly"]
-    monkeypatch.setenv("PGUSER", connections.settings["default"]["USER"])
-    entry.update(USER="", PASSWORD=connections.settings["default"]["PASSWORD"])
-    try:
-        with read_only(), pytest.raises(ConfigurationError, match="itself"), connection.cursor():
-            pass
-    finally:
-        entry.update(before)
-        del connections["readonly"]
+    writer = connections.settings["default"]
+    monkeypatch.setenv("PGUSER", writer["USER"])
+    resolved = entry("readonly", USER="", PASSWORD=writer["PASSWORD"])
+    with resolved, read_only(), pytest.raises(ConfigurationError, match="itself"), connection.cursor():
+        pass

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
-from psycopg import sql
+from psycopg import Error, sql
 
 from ..errors import SwitchError
 from .catalog import Connection, can_log_in, events_table, server_time
@@ -40,7 +41,7 @@ def flip_on(connection: Connection, target: Target, order: Order, roles: Iterabl
             eta=order.eta,
             details={"fence": order.fence, "nologin": taken},
         )
-        _tell(connection)
+        tell(connection)
     return event, server_time(connection)
 
 
@@ -56,18 +57,39 @@ def flip_off(
 ) -> datetime:
     """Reset what on set, and only that; return a time of the server's clock after the commit.
 
-    A session that began later than that began writable; the commit may take long (a synchronous standby).
+    A session that began later than that began writable; the commit may take long (a synchronous standby). Who
+    listens is told after that time, and so has no session that could be taken for one that began read-only.
     """
     roles = tuple(roles)
-    with connection.transaction():
+    connection.execute("BEGIN")
+    try:
         for role in roles:
             _execute(connection, "ALTER ROLE {} IN DATABASE {} RESET {}", role, SETTING)
         for role in logins:
             connection.execute(sql.SQL("ALTER ROLE {} LOGIN").format(sql.Identifier(role)))
         closed = dict.fromkeys((target.writer, *roles))
         write_event(connection, target, kind, operator, roles=closed, reason=reason)
-        _tell(connection)
-    return server_time(connection)
+        # In one message: the server goes through with it even if this process ends meanwhile.
+        told = connection.execute(
+            sql.SQL("COMMIT; SELECT clock_timestamp(); NOTIFY {}").format(sql.Identifier(CHANNEL)), prepare=False
+        )
+    except BaseException:
+        with suppress(Error):
+            connection.rollback()
+        raise
+    told.nextset()
+    row = told.fetchone()
+    if row is None:
+        raise SwitchError("PostgreSQL did not tell the time.")
+    return cast(datetime, row[0])
+
+
+def tell(connection: Connection) -> None:
+    """Tell who listens to look; delivered at once, or when the transaction that is open commits.
+
+    https://www.postgresql.org/docs/current/sql-notify.html
+    """
+    connection.execute(sql.SQL("NOTIFY {}").format(sql.Identifier(CHANNEL)))
 
 
 def _execute(connection: Connection, text: str, role: str, setting: str, value: str = "") -> None:
@@ -77,11 +99,6 @@ def _execute(connection: Connection, text: str, role: str, setting: str, value: 
         sql.Identifier(setting),
     ]
     connection.execute(sql.SQL(text).format(*parts, *([sql.Literal(value)] if value else [])))
-
-
-def _tell(connection: Connection) -> None:
-    # Delivered when the transaction commits. https://www.postgresql.org/docs/current/sql-notify.html
-    connection.execute(sql.SQL("NOTIFY {}").format(sql.Identifier(CHANNEL)))
 
 
 # -- events

@@ -7,10 +7,9 @@ from typing import Any
 
 from .. import conf
 from ..errors import SwitchError
-from . import preflight
+from . import flip, preflight
 from .catalog import Connection
 from .drain import renew
-from .flip import flip_off
 from .mark import SETTING
 from .spec import Operator, State, Target, Tell, print_nothing
 from .targets import begins_read_only
@@ -38,6 +37,8 @@ def switch_off(
             preflight.accepted_off(throw.connection, throw.target, throw.state)
         for throw in throws:
             if not (throw.state.read_only or throw.state.gone):
+                # Whoever missed the news looks now: an `off` before may have lost its session over them.
+                flip.tell(throw.connection)
                 throw.tell("off already: nothing to do")
                 continue
             open_again(
@@ -71,7 +72,7 @@ def open_again(
     grace: float = 0.0,
 ) -> None:
     """Take the switch off one writer, and end the sessions that began under it once they are idle."""
-    before = flip_off(
+    before = flip.flip_off(
         connection, target, operator, roles=state.fenced, logins=state.nologin, kind=kind, reason=reason
     )
     if state.since is None:

@@ -12,6 +12,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 from django.db import connections
 
+from tests.database import forget
+
 MANAGE = Path(__file__).resolve().parent.parent / "example" / "manage.py"
 SECONDS = 30
 
@@ -19,8 +21,7 @@ SECONDS = 30
 def lead(alias: str, server: str) -> None:
     """Make an alias lead to another server or through a pooler; its name, database and password stay."""
     parts = urlsplit(server)
-    connections[alias].close()
-    del connections[alias]
+    forget(alias)
     connections.settings[alias].update(HOST=parts.hostname, PORT=parts.port)
 
 

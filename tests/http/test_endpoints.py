@@ -13,6 +13,7 @@ from django.test.utils import CaptureQueriesContext
 
 from readonly_router import disable_writes
 from readonly_router.context_processors import read_only
+from tests.database import entry
 from tests.switch.follower import following_anew, met_on
 
 ETA = datetime.now(timezone.utc) + timedelta(minutes=30)
@@ -74,16 +75,9 @@ def test_health_is_well_in_both_modes(client: Client, read_only_mode: bool) -> N
 
 
 def test_health_is_unavailable_where_the_database_is(client: Client) -> None:
-    found = connections.settings["readonly"]
-    port, found["PORT"] = found["PORT"], "1"
-    connections.close_all()
-    del connections["readonly"]
     disable_writes()
-    try:
+    with entry("readonly", PORT="1"):
         answer = client.get("/read-only/health/")
-    finally:
-        found["PORT"] = port
-        del connections["readonly"]
 
     assert (answer.status_code, answer.json()) == (503, {"status": "unavailable"})
 

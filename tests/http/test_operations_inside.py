@@ -16,7 +16,7 @@ from readonly_router import ReadOnlyError, conf, disable_writes, following, is_r
 from readonly_router.models import Event
 from readonly_router.operations.history import EventAdmin
 from readonly_router.switch.off import switch_off
-from tests.database import Scratch
+from tests.database import Scratch, entry
 from tests.example.shop.models import Product, Tag
 from tests.http.inside_urls import site
 
@@ -89,8 +89,8 @@ def test_what_cannot_be_switched_off_is_asked_again(client: Client) -> None:
 def test_another_settings_on_the_role_is_told_as_what_is_in_the_way(
     client: Client, superuser: psycopg.Connection[Any]
 ) -> None:
-    entry = connections.settings["default"]
-    alter = f'ALTER ROLE "{entry["USER"]}" IN DATABASE "{entry["NAME"]}"'
+    writer = connections.settings["default"]
+    alter = f'ALTER ROLE "{writer["USER"]}" IN DATABASE "{writer["NAME"]}"'
     superuser.execute(f"{alter} SET default_transaction_read_only = on")
     try:
         answer = streamed(client.post(f"{BOARD}on/", yes()))
@@ -164,16 +164,8 @@ def test_a_history_that_cannot_be_is_told(client: Client, superuser: psycopg.Con
 
 
 def test_a_twin_that_is_away_is_told(client: Client) -> None:
-    connections.close_all()
-    entry = connections.settings["readonly"]
-    port, entry["PORT"] = entry["PORT"], "1"
-    del connections["readonly"]
-    try:
+    with entry("readonly", PORT="1"):
         answer = client.get(PLAN).content.decode()
-    finally:
-        entry["PORT"] = port
-        connections.close_all()
-        del connections["readonly"]
 
     assert "OperationalError" in answer
 
@@ -273,10 +265,8 @@ def test_the_page_is_listed_where_events_are_not(client: Client) -> None:
 
 
 def test_each_pair_is_told_also_one_that_cannot_be_asked(client: Client, scratch: Scratch) -> None:
-    connections.settings[scratch.alias]["PORT"] = "1"
-    connections.settings[scratch.twin_alias]["PORT"] = "1"
-
-    answer = client.get(BOARD).content.decode()
+    with entry(scratch.alias, PORT="1"), entry(scratch.twin_alias, PORT="1"):
+        answer = client.get(BOARD).content.decode()
 
     assert "default: writable" in answer
     assert f"{scratch.alias}: not known" in answer

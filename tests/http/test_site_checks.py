@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 from django.apps import apps
-from django.db import connections
 from django.test import override_settings
 
 from readonly_router.site_checks import MIDDLEWARE, SESSIONS, check_site
+from tests.database import entry
 
 CACHES = "django.core.cache.backends."
 WELL: dict[str, Any] = {"MIDDLEWARE": [MIDDLEWARE, "other"], "SESSION_ENGINE": SESSIONS, "CACHES": {}}
@@ -68,10 +68,9 @@ def test_a_cache_that_all_processes_share_is_well(settings: dict[str, Any]) -> N
     assert found(**settings) == []
 
 
-def test_attempts_in_atomic_requests_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(connections.settings["default"], "ATOMIC_REQUESTS", True)
-
-    assert found(READONLY_ROUTER_UNSAFE_METHODS="attempt") == ["W028"]
+def test_attempts_in_atomic_requests_are_told() -> None:
+    with entry("default", ATOMIC_REQUESTS=True):
+        assert found(READONLY_ROUTER_UNSAFE_METHODS="attempt") == ["W028"]
 
 
 @pytest.mark.parametrize(

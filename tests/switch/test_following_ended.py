@@ -14,6 +14,7 @@ from django.db.backends.signals import connection_created
 
 from readonly_router import ReadOnlyError, get_status, is_read_only, mode
 from readonly_router import connections as resolution
+from tests.database import entry
 from tests.example.shop.content import PRODUCTS
 from tests.example.shop.models import Product, Tag
 from tests.harness.pairs import wait_for
@@ -159,16 +160,15 @@ def test_a_read_on_its_way_is_served_however_recent_the_last_look(monkeypatch: p
 
 
 @pytest.fixture
-def pool(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def pool() -> Iterator[None]:
     """A pool that holds one more session than this thread uses."""
-    wrapper: Any = connections["default"]
-    wrapper.close()
-    monkeypatch.setitem(wrapper.settings_dict["OPTIONS"], "pool", {"min_size": 2, "max_size": 2})
-    monkeypatch.setitem(wrapper.settings_dict, "CONN_MAX_AGE", 0)
-    wrapper.pool.open(wait=True, timeout=10)
-    yield
-    wrapper.close()
-    wrapper.close_pool()
+    pooled = {"pool": {"min_size": 2, "max_size": 2}}
+    with entry("default", OPTIONS=pooled, CONN_MAX_AGE=0):
+        wrapper: Any = connections["default"]
+        wrapper.pool.open(wait=True, timeout=10)
+        yield
+        wrapper.close()
+        wrapper.close_pool()
 
 
 @pytest.mark.parametrize("pinned", [False, True], ids=["", "pinned"])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -10,7 +12,9 @@ import pytest
 from django.test import override_settings
 
 from tests.database import Scratch
+from tests.site import SECONDS
 from tests.switch.switching import (
+    Running,
     default_of,
     events,
     read_only,
@@ -87,9 +91,9 @@ def test_a_session_that_becomes_idle_within_the_grace_is_ended(pair: Scratch, tm
             reader.execute("SELECT 1")
 
 
-def test_a_session_that_begins_while_off_commits_does_not_stay_read_only(pair: Scratch, tmp_path: Path) -> None:
-    """As where the commit waits for a synchronous standby."""
-    switched(pair)
+@contextmanager
+def committing(pair: Scratch, folder: Path) -> Iterator[tuple[Running, Callable[[], object]]]:
+    """Run `off` up to its commit, which waits for the function's call, as for a synchronous standby."""
     with pair.superuser() as superuser:
         superuser.execute("SELECT pg_advisory_lock(7)")
         superuser.execute(
@@ -100,13 +104,39 @@ def test_a_session_that_begins_while_off_commits_does_not_stay_read_only(pair: S
             "CREATE CONSTRAINT TRIGGER wait AFTER INSERT ON readonly_router_event"
             " DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION wait()"
         )
-        with running(pair, tmp_path, "off") as command:
+        with running(pair, folder, "off") as command:
             wait_until_blocked(pair)
-            with pair.login(pair.writer) as stale:
-                superuser.execute("SELECT pg_advisory_unlock(7)")
-                assert command.end().status == 0
-                with pytest.raises(psycopg.OperationalError):
-                    stale.execute("SELECT 1")
+            yield command, lambda: superuser.execute("SELECT pg_advisory_unlock(7)")
+
+
+def test_a_session_that_begins_while_off_commits_does_not_stay_read_only(pair: Scratch, tmp_path: Path) -> None:
+    switched(pair)
+    with committing(pair, tmp_path) as (command, commit), pair.login(pair.writer) as stale:
+        commit()
+        assert command.end().status == 0
+        with pytest.raises(psycopg.OperationalError):
+            stale.execute("SELECT 1")
+
+
+def test_a_session_of_who_heard_of_off_is_left_alone(pair: Scratch, tmp_path: Path) -> None:
+    """It began writable; a query would be on its way to it, however late the command learns of its commit."""
+    switched(pair)
+    with pair.login(pair.twin) as listening, committing(pair, tmp_path) as (command, commit):
+        listening.execute("LISTEN readonly_router")
+        command.process.send_signal(signal.SIGSTOP)
+        commit()
+        assert [news.channel for news in listening.notifies(timeout=SECONDS, stop_after=1)] == ["readonly_router"]
+        with pair.login(pair.writer) as anew:
+            command.process.send_signal(signal.SIGCONT)
+            assert command.end().status == 0
+            anew.execute("INSERT INTO note (text) VALUES ('heard')")
+
+
+def test_who_missed_that_it_is_off_hears_it_from_the_next_off(pair: Scratch) -> None:
+    with pair.login(pair.twin) as listening:
+        listening.execute("LISTEN readonly_router")
+        read_only(pair, "off")
+        assert [news.channel for news in listening.notifies(timeout=SECONDS, stop_after=1)] == ["readonly_router"]
 
 
 def test_a_receipt_is_no_longer_the_switchs_when_it_is_off(pair: Scratch) -> None:

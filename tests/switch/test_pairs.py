@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Iterator
-from contextlib import suppress
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +19,7 @@ from readonly_router import following
 from readonly_router.errors import SwitchError
 from readonly_router.switch.on import switch_on
 from readonly_router.switch.receipt import Receipt
-from tests.database import Scratch
+from tests.database import Scratch, forget
 from tests.switch.stage import played, stage
 from tests.switch.switching import (
     Outcome,
@@ -52,15 +51,13 @@ def pairs(first_stage: Scratch, second_stage: Scratch, django_db_blocker: Any) -
             aliases = {pair.alias: pair.twin_alias for pair in (first, second)}
             with override_settings(READONLY_ROUTER_PAIRS=aliases):
                 yield first, second
-        forget(second)
+        drop_aliases(second)
 
 
-def forget(pair: Scratch) -> None:
+def drop_aliases(pair: Scratch) -> None:
     following.forget()
     for alias in (pair.alias, pair.twin_alias):
-        with suppress(AttributeError):
-            connections[alias].close()
-            del connections[alias]
+        forget(alias)
         del connections.settings[alias]
 
 
@@ -177,7 +174,7 @@ def direct(pairs: Pairs) -> Iterator[Scratch]:
         connections.settings[alias] = deepcopy(connections.settings[of])
     with override_settings(READONLY_ROUTER_PAIRS={"scratch": "scratch_twin", "direct": "direct_twin"}):
         yield made
-    forget(made)
+    drop_aliases(made)
 
 
 def test_two_aliases_of_one_role_have_one_switch(pairs: Pairs, direct: Scratch) -> None:

@@ -12,6 +12,7 @@ from django.test import AsyncClient
 from django.test.utils import CaptureQueriesContext
 
 from readonly_router import following, mode
+from tests.database import entry
 from tests.example.shop.models import PageView, Tag
 from tests.http.pages import counters
 from tests.http.pages.engines import (
@@ -140,10 +141,7 @@ def test_a_request_of_normal_mode_asks_no_query_of_its_own(pages: None, method: 
     assert list(queries) == []
 
 
-def test_a_database_that_is_away_is_the_views_business(pages: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    connections.close_all()
+def test_a_database_that_is_away_is_the_views_business(pages: None) -> None:
     following.forget()
-    monkeypatch.setitem(connections["default"].settings_dict, "PORT", "1")
-
-    assert browser().post("/no-such-page/").status_code == 404
-    connections.close_all()
+    with entry("default", PORT="1"):
+        assert browser().post("/no-such-page/").status_code == 404

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from asgiref.sync import markcoroutinefunction
 from django.core.signals import got_request_exception
-from django.db import connections
 from django.http import HttpRequest, HttpResponse
 from django.test import Client, modify_settings, override_settings
 
 from readonly_router import ReadOnlyError
 from readonly_router.http import refused
+from tests.database import entry
 from tests.example.shop.models import PageView, Tag
 from tests.http.pages import counters
 from tests.http.pages.asking import aget, consumes, get, is_unavailable
@@ -44,10 +44,9 @@ def test_a_refusal_anywhere_is_the_503_of_the_asynchronous_handler(path: str) ->
 
 
 @pytest.mark.parametrize("path", ["view", "on-commit", "template", "service"])
-def test_a_refusal_in_atomic_requests_is_the_503(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(connections.settings["default"], "ATOMIC_REQUESTS", True)
-
-    assert is_unavailable(get(f"/{path}/"))
+def test_a_refusal_in_atomic_requests_is_the_503(path: str) -> None:
+    with entry("default", ATOMIC_REQUESTS=True):
+        assert is_unavailable(get(f"/{path}/"))
 
 
 # In another middleware.
