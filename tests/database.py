@@ -12,6 +12,7 @@ from urllib.parse import quote, urlsplit
 
 import psycopg
 from django.db import connections
+from django.db.backends.signals import connection_created
 from django.test import override_settings
 from psycopg import sql
 
@@ -167,6 +168,22 @@ def entry(alias: str, **values: Any) -> Iterator[None]:
         found.clear()
         found.update(before)
         forget(alias)
+
+
+@contextmanager
+def logins() -> Iterator[list[str]]:
+    """The aliases that connect in a block, in order; none is connected as it begins."""
+    seen: list[str] = []
+
+    def note(connection: Any, **_: Any) -> None:
+        seen.append(str(connection.alias))
+
+    connections.close_all()
+    connection_created.connect(note)
+    try:
+        yield seen
+    finally:
+        connection_created.disconnect(note)
 
 
 @contextmanager

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from django.contrib.sessions.management.commands.clearsessions import Command as ClearSessions
-from django.core.management import CommandError, call_command
+from django.core.management import BaseCommand, CommandError, call_command
 from django.core.management.commands.flush import Command as Flush
 
 from readonly_router import ReadOnlyError, read_only
+from tests.example.shop.models import Tag
 
 pytestmark = pytest.mark.usefixtures("shop")
 
@@ -24,6 +27,20 @@ def test_a_command_that_hides_its_refusal_tells_it(capsys: pytest.CaptureFixture
     with read_only(), pytest.raises(SystemExit):
         Flush().run_from_argv(["manage.py", "flush", "--noinput"])
     assert "PostgreSQL refused this on 'readonly'" in capsys.readouterr().err
+
+
+class Wordless(BaseCommand):
+    def handle(self, **_: Any) -> None:
+        try:
+            Tag.objects.create(name="refused")
+        except ReadOnlyError as refusal:
+            raise LookupError from refusal
+
+
+def test_a_refused_command_whose_own_error_has_no_words_tells_its_kind(capsys: pytest.CaptureFixture[str]) -> None:
+    with read_only(), pytest.raises(SystemExit):
+        Wordless().run_from_argv(["manage.py", "wordless"])
+    assert capsys.readouterr().err.endswith("(LookupError)\n")
 
 
 def test_traceback_shows_everything() -> None:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from django.db import connections
-from django.db.backends.signals import connection_created
 from django.test import Client
 
 from readonly_router import ReadOnlyError, disable_writes, enable_writes
-from tests.database import entry
+from tests.database import entry, logins
 from tests.example.shop.models import Order, Product, Tag
 
 # A token is masked anew in each answer, and the mode has a banner.
@@ -146,22 +143,6 @@ def test_signing_in_outside_of_a_request_is_refused(unchanged: None) -> None:
 
     with pytest.raises(ReadOnlyError):
         Client().login(username="customer", password="customer")
-
-
-@contextmanager
-def logins() -> Iterator[list[str]]:
-    """The aliases that connected, in order."""
-    seen: list[str] = []
-
-    def note(connection: Any, **_: Any) -> None:
-        seen.append(connection.alias)
-
-    connections.close_all()
-    connection_created.connect(note)
-    try:
-        yield seen
-    finally:
-        connection_created.disconnect(note)
 
 
 @pytest.fixture

@@ -55,6 +55,28 @@ def test_its_pages_are_read_in_the_window_and_show_the_banner(
     expect(page.locator(BANNER)).to_contain_text(REASON)
 
 
+def test_its_pages_ask_seldom_in_normal_mode_and_soon_in_a_window(
+    tea_garden: Place, operator: Page, page: Page
+) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "/status" in request.url else None)
+    page.clock.install()
+    page.goto(tea_garden.url("/"))
+
+    page.clock.run_for(44_000)
+    assert len(asked) == 0
+    with page.expect_response("**/status/"):
+        page.clock.run_for(32_000)
+    assert len(asked) == 1
+
+    switch_on(operator, tea_garden)
+    page.goto(tea_garden.url("/"))
+    asked.clear()
+    with page.expect_response("**/status/"):
+        page.clock.run_for(7_000)
+    assert len(asked) == 1
+
+
 def test_a_form_of_the_site_sent_in_the_window_is_the_503_page(
     tea_garden: Place, operator: Page, page: Page
 ) -> None:

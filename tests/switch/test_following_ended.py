@@ -12,9 +12,8 @@ import pytest
 from django.db import OperationalError, connection, connections, transaction
 from django.db.backends.signals import connection_created
 
-from readonly_router import ReadOnlyError, get_status, is_read_only, mode
+from readonly_router import ReadOnlyError, get_status, is_read_only
 from readonly_router import connections as resolution
-from tests.database import entry
 from tests.example.shop.content import PRODUCTS
 from tests.example.shop.models import Product, Tag
 from tests.harness.pairs import wait_for
@@ -27,7 +26,6 @@ from tests.switch.follower import (
     on_at_once,
     served_by,
     session,
-    whose,
 )
 
 COUNT = len(PRODUCTS)
@@ -157,33 +155,6 @@ def test_a_read_on_its_way_is_served_however_recent_the_last_look(monkeypatch: p
     monkeypatch.setattr(resolution, "LOOK_SECONDS", NEVER)
     with ended_as_it_is_sent():
         assert Product.objects.count() == COUNT
-
-
-@pytest.fixture
-def pool() -> Iterator[None]:
-    """A pool that holds one more session than this thread uses."""
-    pooled = {"pool": {"min_size": 2, "max_size": 2}}
-    with entry("default", OPTIONS=pooled, CONN_MAX_AGE=0):
-        wrapper: Any = connections["default"]
-        wrapper.pool.open(wait=True, timeout=10)
-        yield
-        wrapper.close()
-        wrapper.close_pool()
-
-
-@pytest.mark.parametrize("pinned", [False, True], ids=["", "pinned"])
-def test_a_read_on_its_way_is_served_where_a_pool_has_another_session_that_knows_nothing_yet(
-    pool: None, superuser: psycopg.Connection[Any], pinned: bool
-) -> None:
-    process = session().info.backend_pid
-    pins = mode.pin(["default"] if pinned else [])
-    try:
-        with connection.cursor() as cursor:
-            flipped()
-            superuser.execute("SELECT pg_terminate_backend(%s, 10000)", [process])
-            assert whose(cursor) == "readonly"
-    finally:
-        mode.unpin(pins)
 
 
 def test_a_function_called_on_its_way_is_served() -> None:

@@ -12,7 +12,7 @@ from django.test import AsyncClient
 from django.test.utils import CaptureQueriesContext
 
 from readonly_router import following, mode
-from tests.database import entry
+from tests.database import entry, logins
 from tests.example.shop.models import PageView, Tag
 from tests.http.pages import counters
 from tests.http.pages.engines import (
@@ -114,20 +114,9 @@ def test_what_is_skipped_is_skipped_at_once(unheard: None) -> None:
 
 
 def test_an_unsafe_request_of_normal_mode_opens_the_writers_session_alone(pages: None) -> None:
-    from django.db.backends.signals import connection_created
-
-    seen: list[str] = []
-
-    def note(connection: Any, **_: Any) -> None:
-        seen.append(str(connection.alias))
-
-    connection_created.connect(note)
-    connections.close_all()
-    try:
+    with logins() as seen:
         for _ in range(3):
             browser().post("/no-such-page/")
-    finally:
-        connection_created.disconnect(note)
 
     assert seen == ["default"]
 

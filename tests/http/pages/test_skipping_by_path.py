@@ -270,9 +270,14 @@ def test_right_paths_are_no_finding(theirs: Any, settings: Any) -> None:
     assert check_skipped() == []
 
 
-def test_a_wrong_path_does_not_keep_the_others_from_being_skipped(theirs: Any, settings: Any) -> None:
+def test_a_wrong_path_is_logged_and_does_not_keep_the_others_from_being_skipped(
+    theirs: Any, settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     settings.READONLY_ROUTER_SKIP = paths("absent", "function")
     skipping.install()
+    assert [(record.name, record.levelname) for record in caplog.records] == [("readonly_router", "WARNING")]
+    assert f"'{MODULE}.absent', which does not exist" in caplog.text
+    assert "Nothing is skipped for it." in caplog.text
     disable_writes()
 
     theirs.function()
