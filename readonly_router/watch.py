@@ -11,6 +11,9 @@ from django.db.utils import load_backend
 
 from .switch.mark import CHANNEL
 
+# psycopg's and libpq's TransactionStatus.
+_ACTIVE = 1
+
 
 class Watch:
     """What one psycopg connection knows of the switch; stands in its place as the handler of notifications.
@@ -65,6 +68,23 @@ def is_watched(connection: Any) -> bool:
 def has_ended(connection: Any) -> bool:
     """Tell whether the other end of a connection at rest is gone."""
     return connection.closed or _ended(connection, watch_of(connection))
+
+
+def is_lost(connection: Any) -> bool:
+    """Tell whether psycopg gave up on a command because its socket was reset: it would stay busy for ever.
+
+    Where the kernel tells of a reset before it tells of the end, psycopg raises "connection socket closed" and
+    neither closes the connection nor lets another command in.
+    """
+    if not can_tell(connection) or connection.closed or not hasattr(select, "poll"):
+        return False
+    pgconn = connection.pgconn
+    if pgconn.transaction_status != _ACTIVE:
+        return False
+    poll = select.poll()
+    # Errors are told whatever is asked for.
+    poll.register(pgconn.socket, 0)
+    return bool(poll.poll(0))
 
 
 def _poll(descriptor: int) -> Callable[[], Any]:

@@ -73,6 +73,8 @@ class PairMember(_Wrapper):
 
         A block that had sent nothing goes on, on a new session of the same login.
         """
+        if watch.is_lost(session):
+            session.close()
         # A pooler's words and PostgreSQL's last ones are two answers to BEGIN, of which psycopg shows neither.
         garbled = unsent and isinstance(error, InternalError) and not sqlstate_of(error.__cause__)
         ended = session.closed or garbled or sqlstate_of(error.__cause__) in ENDED

@@ -29,7 +29,8 @@ class Stubborn:
         """Insert once; tell whether it was acknowledged."""
         names = keys(self.client.name, next(self.client.numbers), self.client.random.choice((1, 1, 3)))
         fate = self.client.attempt("lost", lambda: self._insert(names), expected=self._is_refusal, keys=names)
-        if self.connection is not None and self.connection.closed:
+        if self.connection is not None and (self.connection.closed or self._has_given_up()):
+            self.connection.close()
             self.connection = None
         if fate == DONE:
             self.client.book.enter(DONE, keys=names)
@@ -52,7 +53,14 @@ class Stubborn:
         self.last_words = notice.sqlstate or ""
 
     def _is_refusal(self, error: Exception) -> bool:
-        return isinstance(error, psycopg.Error) and (error.sqlstate or self.last_words) in REFUSALS
+        if not isinstance(error, psycopg.Error):
+            return False
+        return (error.sqlstate or self.last_words) in REFUSALS or self._has_given_up()
+
+    def _has_given_up(self) -> bool:
+        """Tell whether psycopg left a command in the middle: its session ended by a reset, told by halves."""
+        status = self.connection.info.transaction_status if self.connection is not None else None
+        return status is psycopg.pq.TransactionStatus.ACTIVE
 
 
 def main() -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from socket import AF_INET, SOCK_DGRAM, socket
 from typing import Any
 
 import psycopg
@@ -155,6 +157,49 @@ def test_a_read_on_its_way_is_served_however_recent_the_last_look(monkeypatch: p
     monkeypatch.setattr(resolution, "LOOK_SECONDS", NEVER)
     with ended_as_it_is_sent():
         assert Product.objects.count() == COUNT
+
+
+@contextmanager
+def reset_as_it_is_sent(before: Callable[[], object] = int) -> Iterator[None]:
+    """Have the kernel tell of an error alone where it would tell of the session's end, as a reset may do.
+
+    psycopg takes its session for busy ever after. Nobody listens where the statement is sent to.
+    """
+    begun = session()
+    with socket(AF_INET, SOCK_DGRAM) as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        nowhere = nobody.getsockname()
+
+    def reset(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if connections["default"].connection is begun and not begun.closed:
+            before()
+            with socket(AF_INET, SOCK_DGRAM) as other:
+                other.connect(nowhere)
+                os.dup2(other.fileno(), begun.fileno())
+        return execute(sql, params, many, context)
+
+    with connections["default"].execute_wrapper(reset):
+        yield
+    assert begun.closed
+
+
+@pytest.mark.parametrize("read", READS)
+def test_a_read_whose_session_was_reset_is_served(read: str) -> None:
+    with reset_as_it_is_sent(flipped):
+        assert READS[read]() == COUNT
+
+
+# Not several in a pipeline: the kernel tells of the error but once, and psycopg would wait for an answer.
+@pytest.mark.parametrize("write", [name for name in WRITES if name != "many"])
+def test_a_write_whose_session_was_reset_is_refused_by_a_typed_error(write: str) -> None:
+    with reset_as_it_is_sent(flipped), pytest.raises(ReadOnlyError, match="switched read-only"):
+        WRITES[write]()
+
+
+def test_a_session_that_was_reset_in_normal_mode_is_replaced() -> None:
+    with reset_as_it_is_sent(), pytest.raises(OperationalError, match="socket closed"):
+        Product.objects.count()
+    assert Product.objects.count() == COUNT
 
 
 def test_a_function_called_on_its_way_is_served() -> None:
