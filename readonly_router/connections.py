@@ -51,6 +51,11 @@ class PairedConnectionHandler(ConnectionHandler):
         _thread.looked.pop(alias, None)
         return self[alias]
 
+    def lend_twin(self, alias: str) -> BaseDatabaseWrapper:
+        """Return the twin's connection for a read of a writable alias; the next look for news leaves it."""
+        _thread.served[alias] = twin = conf.twins()[alias]
+        return self.real(twin)
+
     def told_by_twin(self, alias: str) -> bool:
         """Ask as the twin where the writer cannot log in; tell whether the switch (`--fence login`) is on."""
         twin = self.real(conf.twins()[alias])
@@ -149,11 +154,8 @@ def is_read_only_for_sure(alias: str) -> bool:
     if not mode.is_read_only(writer) and mode.follows():
         mode.loosen(writer)
         wrapper = cast(PairedConnectionHandler, connections).own(writer)
-        if (
-            wrapper is not None
-            and wrapper.connection is not None
-            and not (_in_event_loop() or wrapper.in_atomic_block)
-        ):
+        asked = wrapper is not None and not (_in_event_loop() or wrapper.in_atomic_block)
+        if wrapper is not None and wrapper.connection is not None and asked:
             with suppress(DatabaseError, ReadOnlyRouterError), wrapper.wrap_database_errors:
                 following.ask(writer, wrapper.connection)
     return mode.is_read_only(writer)

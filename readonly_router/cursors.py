@@ -56,6 +56,8 @@ class _Translating:
                         raise
             raise ended
         except ReadOnlyError as refused:
+            if self.db.is_lent:
+                raise ended from None  # it was a write, and what became of it nobody knows
             raise ReadOnlyError.of(
                 f"{refused} The switch ended the session that it was first sent to; look before you repeat it.",
                 alias=refused.alias,

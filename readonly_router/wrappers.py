@@ -71,7 +71,8 @@ class PairMember(_Wrapper):
     def served_after(self, error: Exception, session: Any, *, unsent: bool) -> BaseDatabaseWrapper | None:
         """Return the connection that serves the alias now, if the switch ended a session between transactions.
 
-        A block that had sent nothing goes on, on a new session of the same login.
+        A block that had sent nothing goes on, on a new session of the same login. Where the switch is off again
+        the statement may have landed: it goes to the twin, on which only a read is served.
         """
         if watch.is_lost(session):
             session.close()
@@ -86,7 +87,17 @@ class PairMember(_Wrapper):
         left = self.connection is not session
         # A method of our handler, which the stubs of django.db.connections cannot know.
         now = connections.anew(writer_of(self))  # type: ignore[attr-defined]  # of our handler
-        return now if now is not self and (left or mode.is_read_only(writer_of(self))) else None
+        if now is not self:
+            return now if left or mode.is_read_only(writer_of(self)) else None
+        if self.is_twin or not self.autocommit or not mode.opened_lately(self.alias):
+            return None
+        # As above.
+        return cast(BaseDatabaseWrapper, connections.lend_twin(self.alias))  # type: ignore[attr-defined]  # of our handler
+
+    @property
+    def is_lent(self) -> bool:
+        """Tell whether this is a twin that serves a read although its writer is writable."""
+        return self.is_twin and not mode.is_read_only(writer_of(self))
 
     def _begin_anew(self) -> bool:
         """Open another session for an open block; tell whether there is one. Connecting forgets a block."""
