@@ -12,7 +12,7 @@ from psycopg import sql
 
 from ..errors import SwitchError
 from .mark import APPLICATION, EVENTS, MARKED, SETTING, SWITCH_LOCK, WRITABLE_LOCK
-from .spec import RoleFacts, Session
+from .spec import Opened, RoleFacts, Session
 
 Connection = psycopg.Connection[Any]
 
@@ -246,6 +246,19 @@ def events_oid(connection: Connection) -> int:
 # By its role: another site of the same database may use the same alias, or this site another one.
 _LAST = """SELECT id, at, kind, reason, eta, by, roles, receipt, details FROM {} WHERE roles @> %s::jsonb
     AND kind NOT IN ('exec', 'migrate') ORDER BY id DESC LIMIT 1"""
+
+
+# Killed between its commit and the note of the time after it, it may have left what begins until now.
+_UNFINISHED = """SELECT id, roles, (details->>'on_since')::timestamptz,
+    coalesce((details->>'opened_at')::timestamptz, clock_timestamp()) FROM ({}) last
+    WHERE kind IN ('off', 'undone') AND details ? 'on_since' AND NOT details ? 'renewed'"""
+
+
+def unfinished_off(connection: Connection, table: sql.Composed, writer: str) -> Opened | None:
+    """Return what is left of the last act on a role's switch, if that was an off which did not end."""
+    query = sql.SQL(_UNFINISHED).format(sql.SQL(_LAST).format(table))
+    row = connection.execute(query, [json.dumps([writer])]).fetchone()
+    return Opened(event=row[0], roles=tuple(row[1]), after=row[2], before=row[3]) if row else None
 
 
 def last_event(connection: Connection, table: sql.Composed, writer: str) -> dict[str, Any] | None:

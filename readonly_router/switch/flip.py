@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 
 from psycopg import Error, sql
 
@@ -14,7 +14,7 @@ from ..errors import SwitchError
 from .catalog import Connection, can_log_in, events_table, server_time
 from .mark import CHANNEL, MARK, SETTING
 from .receipt import Receipt
-from .spec import Operator, Order, Target
+from .spec import Opened, Operator, Order, Target
 
 
 def flip_on(connection: Connection, target: Target, order: Order, roles: Iterable[str]) -> tuple[int, datetime]:
@@ -52,15 +52,17 @@ def flip_off(
     *,
     roles: Iterable[str],
     logins: Iterable[str],
+    since: datetime | None,
     kind: str = "off",
     reason: str = "",
-) -> datetime:
-    """Reset what on set, and only that; return a time of the server's clock after the commit.
+) -> Opened | None:
+    """Reset what on set, and only that; return what is to be ended where the switch was on since a known time.
 
-    A session that began later than that began writable; the commit may take long (a synchronous standby). Who
-    listens is told after that time, and so has no session that could be taken for one that began read-only.
+    Who begins a session after the commit may write; the commit may take long (a synchronous standby). Who listens
+    is told after a time later than that, and so has no session that could be taken for one that began read-only.
     """
     roles = tuple(roles)
+    details = {"on_since": since.isoformat()} if since else {}
     connection.execute("BEGIN")
     try:
         for role in roles:
@@ -68,10 +70,13 @@ def flip_off(
         for role in logins:
             connection.execute(sql.SQL("ALTER ROLE {} LOGIN").format(sql.Identifier(role)))
         closed = dict.fromkeys((target.writer, *roles))
-        write_event(connection, target, kind, operator, roles=closed, reason=reason)
+        event = write_event(connection, target, kind, operator, roles=closed, reason=reason, details=details)
         # In one message: the server goes through with it even if this process ends meanwhile.
         told = connection.execute(
-            sql.SQL("COMMIT; SELECT clock_timestamp(); NOTIFY {}").format(sql.Identifier(CHANNEL)), prepare=False
+            sql.SQL(_COMMIT).format(
+                table=_table(connection), event=sql.Literal(event), channel=sql.Identifier(CHANNEL)
+            ),
+            prepare=False,
         )
     except BaseException:
         with suppress(Error):
@@ -81,7 +86,13 @@ def flip_off(
     row = told.fetchone()
     if row is None:
         raise SwitchError("PostgreSQL did not tell the time.")
-    return cast(datetime, row[0])
+    return Opened(event=event, roles=roles, after=since, before=row[0]) if since else None
+
+
+_COMMIT = """COMMIT;
+    UPDATE {table} SET details = details || jsonb_build_object('opened_at', clock_timestamp()) WHERE id = {event}
+        RETURNING (details->>'opened_at')::timestamptz;
+    NOTIFY {channel}"""
 
 
 def tell(connection: Connection) -> None:

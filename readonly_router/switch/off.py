@@ -11,9 +11,9 @@ from . import flip, preflight
 from .catalog import Connection
 from .drain import renew
 from .mark import SETTING
-from .spec import Operator, State, Target, Tell, print_nothing
+from .spec import Opened, Operator, State, Target, Tell, print_nothing
 from .targets import begins_read_only
-from .throws import Databases, thrown, told_in_one_line, wait_seconds
+from .throws import Databases, Throw, thrown, told_in_one_line, wait_seconds
 
 
 def switch_off(
@@ -37,9 +37,7 @@ def switch_off(
             preflight.accepted_off(throw.connection, throw.target, throw.state)
         for throw in throws:
             if not (throw.state.read_only or throw.state.gone):
-                # Whoever missed the news looks now: an `off` before may have lost its session over them.
-                flip.tell(throw.connection)
-                throw.tell("off already: nothing to do")
+                _complete(throw, grace=wait)
                 continue
             open_again(
                 throw.connection,
@@ -72,14 +70,44 @@ def open_again(
     grace: float = 0.0,
 ) -> None:
     """Take the switch off one writer, and end the sessions that began under it once they are idle."""
-    before = flip.flip_off(
-        connection, target, operator, roles=state.fenced, logins=state.nologin, kind=kind, reason=reason
+    opened = flip.flip_off(
+        connection,
+        target,
+        operator,
+        roles=state.fenced,
+        logins=state.nologin,
+        since=state.since,
+        kind=kind,
+        reason=reason,
     )
-    if state.since is None:
-        return
-    left = renew(connection, state.fenced, after=state.since, before=before, grace=max(grace, 1.5), tell=tell)
+    if opened is not None:
+        _finish(connection, opened, grace=grace, tell=tell)
+
+
+def _finish(connection: Connection, opened: Opened, *, grace: float, tell: Tell) -> None:
+    """End the sessions that began read-only once they are idle, name those left, and note that it was done."""
+    left = renew(
+        connection,
+        opened.roles,
+        after=opened.after,
+        before=opened.before,
+        grace=max(grace, 1.5),
+        tell=tell,
+    )
     for one in left:
         tell(f"still read-only until it connects anew: {one.says()}")
+    flip.add_details(connection, opened.event, {"renewed": True})
+
+
+def _complete(throw: Throw, *, grace: float) -> None:
+    """Do what an `off` before did not get as far as to do."""
+    # Whoever missed the news looks now: that one may have lost its session over them.
+    flip.tell(throw.connection)
+    if throw.state.unfinished is None:
+        throw.tell("off already: nothing to do")
+        return
+    throw.tell("off already, but the last one did not end: sessions that began read-only are ended")
+    _finish(throw.connection, throw.state.unfinished, grace=grace, tell=throw.tell)
 
 
 def _is_kept(target: Target) -> bool:

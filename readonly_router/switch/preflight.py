@@ -19,6 +19,7 @@ def state_of(connection: Connection, target: Target) -> State:
     marked = catalog.marked(connection)
     table = catalog.events_table(connection)
     event = catalog.last_event(connection, table, target.writer) if table is not None else None
+    unfinished = catalog.unfinished_off(connection, table, target.writer) if table is not None else None
     read_only = target.writer in marked
     on = event if event is not None and event["kind"] == "on" else None
     known = on if read_only else None
@@ -43,8 +44,18 @@ def state_of(connection: Connection, target: Target) -> State:
         proved=known is not None and _is_of_here(connection, known["receipt"]),
         event=known["id"] if known else None,
         gone=bool(on) and not read_only,
-        warnings=tuple(_warnings(target, facts, on=bool(on), read_only=read_only, uncovered=uncovered)),
+        unfinished=unfinished,
+        warnings=(
+            *_warnings(target, facts, on=bool(on), read_only=read_only, uncovered=uncovered),
+            *(_UNFINISHED,) * bool(unfinished),
+        ),
     )
+
+
+_UNFINISHED = (
+    "the last off has not ended yet, or was killed: sessions that began read-only may be left and stay so; "
+    "run off again"
+)
 
 
 def _is_of_here(connection: Connection, receipt: dict[str, Any] | None) -> bool:

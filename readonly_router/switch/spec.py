@@ -113,6 +113,16 @@ class RoleFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Opened:
+    """What an `off` has to end: the sessions of roles that began between two times of the server's clock."""
+
+    event: int
+    roles: tuple[str, ...]
+    after: datetime
+    before: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
 class State:
     """How the switch of one writer stands, as PostgreSQL itself says."""
 
@@ -132,4 +142,6 @@ class State:
     event: int | None = None
     # The last event is an on, but the setting is not there.
     gone: bool = False
+    # The last event is an off that did not get as far as to end what began read-only.
+    unfinished: Opened | None = None
     warnings: tuple[str, ...] = ()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
+import psycopg
 import pytest
 from django.db import connections
 
@@ -140,6 +141,26 @@ def test_off_completes_what_a_killed_command_left(pair: Scratch, tmp_path: Path,
     kill(pair, tmp_path, step)
     assert (read_only(pair, "off").status, default_of(pair), state(pair).read_only) == (0, "off", False)
     pair.run("INSERT INTO note (text) VALUES ('open again')")
+
+
+def test_off_again_ends_what_a_killed_one_left_read_only(pair: Scratch, tmp_path: Path) -> None:
+    """A program that keeps its connection, or a pooler, would stay read-only for ever."""
+    switched(pair)
+    with pair.login(pair.writer) as reader:
+        with running(pair, tmp_path, "off", SWITCH_GRACE="20s") as command:
+            reader.execute("BEGIN")
+            wait_for(lambda: "off" in events(pair))
+            command.process.kill()
+            command.process.wait()
+        reader.execute("COMMIT")
+        with pair.login(pair.writer) as anew:
+            assert any("run off again" in line for line in state(pair).warnings)
+            outcome = read_only(pair, "off")
+            assert (outcome.status, "ended 1 idle sessions" in outcome.err) == (0, True), outcome.err
+            with pytest.raises(psycopg.OperationalError):
+                reader.execute("SELECT 1")
+            anew.execute("INSERT INTO note (text) VALUES ('begun since')")
+        assert (state(pair).unfinished, "nothing to do" in read_only(pair, "off").err) == (None, True)
 
 
 def test_nobody_may_begin_to_write_while_the_receipt_is_written(pair: Scratch, tmp_path: Path) -> None:
