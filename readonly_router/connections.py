@@ -51,11 +51,6 @@ class PairedConnectionHandler(ConnectionHandler):
         _thread.looked.pop(alias, None)
         return self[alias]
 
-    def lend_twin(self, alias: str) -> BaseDatabaseWrapper:
-        """Return the twin's connection for a read of a writable alias; the next look for news leaves it."""
-        _thread.served[alias] = twin = conf.twins()[alias]
-        return self.real(twin)
-
     def told_by_twin(self, alias: str) -> bool:
         """Ask as the twin where the writer cannot log in; tell whether the switch (`--fence login`) is on."""
         twin = self.real(conf.twins()[alias])
@@ -132,13 +127,21 @@ def resolve(alias: str) -> str:
     if mode.follows():
         _follow(alias, twin)
     if mode.is_read_only(alias):
-        if holds(alias):
+        if holds(alias) or _has_begun_by_hand(alias):
             return alias
         held.handed = alias
         return twin
     if held.wrappers and mode.scope() is None and holds(twin):
         return twin
     return alias
+
+
+def _has_begun_by_hand(alias: str) -> bool:
+    """Tell whether this thread has not left the writer yet, within a BEGIN that Django knows nothing of."""
+    if not mode.follows() or _thread.served.get(alias, alias) != alias:
+        return False
+    wrapper = cast(PairedConnectionHandler, connections).own(alias)
+    return wrapper is not None and cast(PairMember, wrapper).has_begun_by_hand()
 
 
 def meet(alias: str) -> None:
@@ -154,8 +157,11 @@ def is_read_only_for_sure(alias: str) -> bool:
     if not mode.is_read_only(writer) and mode.follows():
         mode.loosen(writer)
         wrapper = cast(PairedConnectionHandler, connections).own(writer)
-        asked = wrapper is not None and not (_in_event_loop() or wrapper.in_atomic_block)
-        if wrapper is not None and wrapper.connection is not None and asked:
+        if (
+            wrapper is not None
+            and wrapper.connection is not None
+            and not (_in_event_loop() or wrapper.in_atomic_block)
+        ):
             with suppress(DatabaseError, ReadOnlyRouterError), wrapper.wrap_database_errors:
                 following.ask(writer, wrapper.connection)
     return mode.is_read_only(writer)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from typing import Any, cast
@@ -14,7 +14,7 @@ from .errors import ReadOnlyError
 from .refusals import ENDED, sqlstate_of
 
 # On how many sessions a statement is tried again whose session the drain ended.
-ATTEMPTS = 10
+ATTEMPTS = 4
 
 
 class _Translating:
@@ -22,23 +22,30 @@ class _Translating:
 
     cursor: Any
     db: Any
+    # Whether a twin's cursor was asked of the writer's alias.
+    handed = False
 
     def _execute(self, *args: Any, **kwargs: Any) -> Any:
         # The mixed-in class's, as below: the stubs cannot know it.
         return self._served(super()._execute, *args, **kwargs)  # type: ignore[misc]  # the mixed-in class's
 
-    def _executemany(self, *args: Any, **kwargs: Any) -> Any:
-        return self._served(super()._executemany, *args, **kwargs)  # type: ignore[misc]  # the mixed-in class's
+    def _executemany(self, sql: Any, param_list: Any, *args: Any) -> Any:
+        if not isinstance(param_list, Sequence):
+            # As below. What it has yielded is gone: nothing could be sent twice.
+            return super()._executemany(sql, param_list, *args)  # type: ignore[misc]  # the mixed-in class's
+        return self._served(super()._executemany, sql, param_list, *args)  # type: ignore[misc]  # the mixed-in class's
 
     def callproc(self, *args: Any, **kwargs: Any) -> Any:
         return self._served(super().callproc, *args, **kwargs)  # type: ignore[misc]  # the mixed-in class's
 
     def _served(self, run: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        unsent = self.db.has_sent_nothing()
+        unsent = self.db.has_sent_nothing(self.cursor.connection)
         try:
             return run(*args, **kwargs)
         except (OperationalError, InternalError) as error:
-            served = self.db.served_after(error, self.cursor.connection, unsent=unsent)
+            # A COMMIT among several may have made the first ones last.
+            unsent = unsent and not (self.db.in_atomic_block and _may_be_several(*args))
+            served = self._serving(error, unsent)
             if served is None:
                 raise
             ended: Exception = error
@@ -47,26 +54,28 @@ class _Translating:
             for _ in range(ATTEMPTS):
                 # The drain ended the session as the query was on its way: it runs where it would now.
                 self._go_on(served)
-                unsent = self.db.has_sent_nothing()
+                unsent = self.db.has_sent_nothing(self.cursor.connection)
                 try:
                     return run(*args, **kwargs)
                 except (OperationalError, InternalError) as error:
-                    served = self.db.served_after(error, self.cursor.connection, unsent=unsent)
+                    served = self._serving(error, unsent)
                     if served is None:
                         raise
             raise ended
         except ReadOnlyError as refused:
-            if self.db.is_lent:
-                raise ended from None  # it was a write, and what became of it nobody knows
             raise ReadOnlyError.of(
                 f"{refused} The switch ended the session that it was first sent to; look before you repeat it.",
                 alias=refused.alias,
                 sqlstate=refused.sqlstate,
             ) from ended
 
+    def _serving(self, error: Exception, unsent: bool) -> Any:
+        return self.db.served_after(error, self.cursor.connection, unsent=unsent, handed=self.handed)
+
     def _go_on(self, served: Any) -> None:
         with suppress(Error), self.db.wrap_database_errors:
             self.cursor.close()
+        self.handed = self.handed or not self.db.is_twin
         self.cursor, self.db = served.cursor().cursor, served
 
     def close(self) -> None:
@@ -86,6 +95,11 @@ class _Translating:
     def stream(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
         with self.db.wrap_database_errors:
             yield from self.cursor.stream(*args, **kwargs)
+
+
+def _may_be_several(statement: Any, params: Any = None, *_: Any) -> bool:
+    """Tell whether a text may hold several statements: with parameters PostgreSQL takes but one."""
+    return not params and (not isinstance(statement, str) or ";" in statement.rstrip().rstrip(";"))
 
 
 class TranslatingCursor(_Translating, CursorWrapper):

@@ -69,7 +69,8 @@ def was_denied(alias: str) -> bool:
 
 def forget() -> None:
     """Know nothing of any switch; for tests, and a process that changes its databases."""
-    mode.forget_switches()
+    for alias in list(_asked):
+        mode.set_switch(alias, None)
     for known in (_asked, _positions, _begun, _marks, _pooled, _denied):
         known.clear()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 from contextvars import ContextVar, Token
 from dataclasses import dataclass
@@ -61,9 +60,6 @@ _process_is_read_only: bool | None = None
 _process_follows = False
 # The switches that this process knows to be on, by writer alias.
 _switches: dict[str, Switch] = {}
-# When it learned last that one was off again, and how long after that `off` may be ending sessions still.
-_opened: dict[str, float] = {}
-OPENED_SECONDS = 10.0
 
 
 def scope() -> Scope | None:
@@ -147,21 +143,10 @@ def switch(alias: str) -> Switch | None:
 
 def set_switch(alias: str, known: Switch | None) -> None:
     """Note what the alias's switch says; None is off."""
-    if known is not None:
+    if known is None:
+        _switches.pop(alias, None)
+    else:
         _switches[alias] = known
-    elif _switches.pop(alias, None) is not None:
-        _opened[alias] = time.monotonic()
-
-
-def opened_lately(alias: str) -> bool:
-    """Tell whether `off` may be ending sessions that began read-only at this moment."""
-    return time.monotonic() - _opened.get(alias, -OPENED_SECONDS) < OPENED_SECONDS
-
-
-def forget_switches() -> None:
-    """Know nothing of any switch."""
-    _switches.clear()
-    _opened.clear()
 
 
 def get_status(alias: str = DEFAULT_DB_ALIAS) -> Status:

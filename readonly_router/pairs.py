@@ -21,6 +21,17 @@ class Twin(Renewing, PairMember):
 
     is_twin = True
 
+    def make_cursor(self, cursor: Any) -> Any:
+        return self._told_whose(super().make_cursor(cursor))
+
+    def make_debug_cursor(self, cursor: Any) -> Any:
+        return self._told_whose(super().make_debug_cursor(cursor))
+
+    def _told_whose(self, cursor: Any) -> Any:
+        # Asked of the twin's own alias, it never goes on as the writer's.
+        cursor.handed = held.handed == writer_of(self)
+        return cursor
+
     def _may_hold(self) -> bool:
         # In normal mode somebody asked for the twin by its own name: that does not move the writer's alias.
         writer = writer_of(self)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import select
+import socket
 import time
 from collections.abc import Callable
 from typing import Any
@@ -76,15 +78,13 @@ def is_lost(connection: Any) -> bool:
     Where the kernel tells of a reset before it tells of the end, psycopg raises "connection socket closed" and
     neither closes the connection nor lets another command in.
     """
-    if not can_tell(connection) or connection.closed or not hasattr(select, "poll"):
+    if not can_tell(connection) or connection.closed or connection.pgconn.transaction_status != _ACTIVE:
         return False
-    pgconn = connection.pgconn
-    if pgconn.transaction_status != _ACTIVE:
-        return False
-    poll = select.poll()
-    # Errors are told whatever is asked for.
-    poll.register(pgconn.socket, 0)
-    return bool(poll.poll(0))
+    try:
+        with socket.socket(fileno=os.dup(connection.pgconn.socket)) as same:
+            return same.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0
+    except OSError:
+        return True  # not even a socket any more
 
 
 def _poll(descriptor: int) -> Callable[[], Any]:

@@ -25,6 +25,8 @@ else:
     _Wrapper = object
 
 
+# psycopg's and libpq's TransactionStatus: in a transaction, and in one that failed.
+_IN_TRANSACTION = (2, 3)
 # What Django's connect() forgets of an open block.
 _BLOCK = ("in_atomic_block", "atomic_blocks", "savepoint_ids", "savepoint_state", "run_on_commit")
 
@@ -61,43 +63,42 @@ class PairMember(_Wrapper):
             self.server_cursors.add(cursor)
         return cursor
 
-    def has_sent_nothing(self) -> bool:
-        """Tell whether a block is open that PostgreSQL does not know of: psycopg sends BEGIN with a statement."""
-        if not self.in_atomic_block or self.connection is None or not watch.can_tell(self.connection):
-            return False
-        pgconn = self.connection.pgconn
-        return bool(pgconn.transaction_status == 0 and pgconn.pipeline_status == 0)  # both: nothing under way
+    def has_sent_nothing(self, session: Any) -> bool:
+        """Tell whether PostgreSQL knows of nothing that a statement on a cursor's session would go on with.
 
-    def served_after(self, error: Exception, session: Any, *, unsent: bool) -> BaseDatabaseWrapper | None:
+        Of an open block it does not know before its first statement: psycopg sends BEGIN with that.
+        """
+        asked = self.connection if self.in_atomic_block else session
+        if asked is None or not watch.can_tell(asked):
+            return False
+        if asked.pgconn.transaction_status == 0:
+            return bool(asked.pgconn.pipeline_status == 0)  # both: nothing under way
+        return bool(asked.closed and not self.in_atomic_block)
+
+    def served_after(
+        self, error: Exception, session: Any, *, unsent: bool, handed: bool
+    ) -> BaseDatabaseWrapper | None:
         """Return the connection that serves the alias now, if the switch ended a session between transactions.
 
-        A block that had sent nothing goes on, on a new session of the same login. Where the switch is off again
-        the statement may have landed: it goes to the twin, on which only a read is served.
+        A block that had sent nothing goes on, on a new session of the same login. `handed` tells that a twin's
+        cursor was asked of the writer's alias: one of the twin's own stays on the twin.
         """
         if watch.is_lost(session):
             session.close()
         # A pooler's words and PostgreSQL's last ones are two answers to BEGIN, of which psycopg shows neither.
-        garbled = unsent and isinstance(error, InternalError) and not sqlstate_of(error.__cause__)
+        garbled = self.in_atomic_block and isinstance(error, InternalError) and not sqlstate_of(error.__cause__)
         ended = session.closed or garbled or sqlstate_of(error.__cause__) in ENDED
-        if not ended or not mode.follows():
+        if not (unsent and ended) or not mode.follows():
             return None
         if self.in_atomic_block:
-            return self if unsent and self._begin_anew() else None
+            return self if not self.is_twin and self._begin_anew() else None
         # Closed as the mode moved on: what was asked of a kept cursor was not even sent.
         left = self.connection is not session
+        if self.is_twin and not handed:
+            return self if left else None
         # A method of our handler, which the stubs of django.db.connections cannot know.
         now = connections.anew(writer_of(self))  # type: ignore[attr-defined]  # of our handler
-        if now is not self:
-            return now if left or mode.is_read_only(writer_of(self)) else None
-        if self.is_twin or not self.autocommit or not mode.opened_lately(self.alias):
-            return None
-        # As above.
-        return cast(BaseDatabaseWrapper, connections.lend_twin(self.alias))  # type: ignore[attr-defined]  # of our handler
-
-    @property
-    def is_lent(self) -> bool:
-        """Tell whether this is a twin that serves a read although its writer is writable."""
-        return self.is_twin and not mode.is_read_only(writer_of(self))
+        return now if now is not self and (left or mode.is_read_only(writer_of(self))) else None
 
     def _begin_anew(self) -> bool:
         """Open another session for an open block; tell whether there is one. Connecting forgets a block."""
@@ -147,10 +148,21 @@ class PairMember(_Wrapper):
 
     def retire(self) -> bool:
         """Close the session the mode has left behind, unless a transaction or an open cursor still needs it."""
-        needed = self.in_atomic_block or any(not cursor.closed for cursor in self.server_cursors)
+        needed = (
+            self.in_atomic_block
+            or self.has_begun_by_hand()
+            or any(not cursor.closed for cursor in self.server_cursors)
+        )
         if self.connection is not None and not needed:
             self.close()
         return self.connection is None
+
+    def has_begun_by_hand(self) -> bool:
+        """Tell whether a BEGIN of the application's own is open, of which Django knows nothing."""
+        connection = self.connection
+        if connection is None or not self.autocommit or not watch.can_tell(connection):
+            return False
+        return connection.pgconn.transaction_status in _IN_TRANSACTION
 
     def set_autocommit(self, autocommit: bool, *args: Any, **kwargs: Any) -> None:
         """Note who left autocommit: a transaction begins and ends there."""
@@ -169,7 +181,7 @@ class PairMember(_Wrapper):
         if self.in_atomic_block:
             return True
         if self.connection is None or self.autocommit:
-            return False
+            return self.has_begun_by_hand()
         # Autocommit is off: psycopg knows, without a round trip, whether a transaction is open (0 is IDLE).
         return bool(self.connection.info.transaction_status != 0)
 
