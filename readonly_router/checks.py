@@ -12,10 +12,10 @@ from django.db import connections, router
 
 from . import conf, mode
 from .conf import ProcessMode
-from .connections import unusable_engine
 from .databases import same_login
 from .errors import ConfigurationError
 from .http import skipping
+from .twin_sessions import unusable_engine
 
 APP = "readonly_router"
 ROUTER = "readonly_router.router.ReadOnlyRouter"

@@ -6,22 +6,19 @@ import asyncio
 import threading
 import time
 from contextlib import suppress
-from functools import lru_cache
 from typing import Any, cast
 
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.utils import ConnectionHandler, DatabaseError, load_backend
+from django.db.utils import ConnectionHandler, DatabaseError
 
 from . import conf, following, mode
-from .conf import ProcessMode
-from .databases import same_login
-from .errors import ConfigurationError, ReadOnlyRouterError
+from .errors import ReadOnlyRouterError
 from .held import held, holds
 from .mode import Status
 from .pairs import paired
 from .translation import TwinAlias
-from .twin_sessions import IS_THE_WRITER
+from .twin_sessions import refuse_unsafe_twin
 from .watch import can_tell
 from .wrappers import PairMember, Writer
 
@@ -80,7 +77,7 @@ class PairedConnectionHandler(ConnectionHandler):
     def create_connection(self, alias: str) -> BaseDatabaseWrapper:
         """Create the alias's wrapper, a member of a pair where it is in one."""
         if alias in conf.writers():
-            _refuse_unsafe_twin(alias, self)
+            refuse_unsafe_twin(alias, self.settings)
         wrapper: BaseDatabaseWrapper = super().create_connection(alias)
         if alias in conf.writers() or alias in conf.twins():
             _adopt(wrapper)
@@ -277,30 +274,3 @@ def open_transactions() -> list[str]:
 def writer_transactions() -> list[str]:
     """Return the aliases of the writers on which this thread has a transaction open."""
     return [writer for writer in conf.twins() if holds(writer)]
-
-
-def unusable_engine(engine: str) -> bool:
-    """Tell whether an engine is not PostgreSQL with psycopg 3."""
-    return _driver(engine) != "psycopg"
-
-
-def _refuse_unsafe_twin(twin: str, handler: ConnectionHandler) -> None:
-    """Raise ConfigurationError for a twin through which writes could land."""
-    writer = conf.writers()[twin]
-    entries = handler.settings
-    if twin not in entries or writer not in entries:
-        return  # Django names the missing alias.
-    if unusable_engine(entries[twin]["ENGINE"]):
-        raise ConfigurationError(
-            f"DATABASES['{twin}'] is not PostgreSQL with psycopg 3, so nothing would refuse a write; "
-            "use django.db.backends.postgresql and install psycopg."
-        )
-    if mode.process() is not ProcessMode.LOCKED and same_login(entries[twin], entries[writer]):
-        raise ConfigurationError(IS_THE_WRITER.format(twin=twin, writer=writer))
-
-
-@lru_cache
-def _driver(engine: str) -> str:
-    """Return the name of a PostgreSQL engine's driver module; empty for another vendor."""
-    wrapper = load_backend(engine).DatabaseWrapper
-    return str(wrapper.Database.__name__) if wrapper.vendor == "postgresql" else ""

@@ -67,6 +67,7 @@ class _Translating:
                 f"{refused} The switch ended the session that it was first sent to; look before you repeat it.",
                 alias=refused.alias,
                 sqlstate=refused.sqlstate,
+                uncertain=True,
             ) from ended
 
     def _serving(self, error: Exception, unsent: bool) -> Any:

@@ -48,16 +48,18 @@ class ReadOnlyError(ReadOnlyRouterError, DatabaseError):
 
     `alias` is the connection that met the refusal, `sqlstate` PostgreSQL's code: `25006`
     (read_only_sql_transaction) or `42501` (insufficient_privilege). The psycopg error is the `__cause__`.
+    `uncertain`: the switch ended the session that the write was first sent to, and it may have landed there.
     Source: https://www.postgresql.org/docs/current/errcodes-appendix.html
     """
 
     # Defaults, so that an error rebuilt from its args alone (pickle, copy) still has them.
     alias: str = ""
     sqlstate: str = ""
+    uncertain: bool = False
 
     @classmethod
-    def of(cls, message: str, *, alias: str, sqlstate: str) -> ReadOnlyError:
+    def of(cls, message: str, *, alias: str, sqlstate: str, uncertain: bool = False) -> ReadOnlyError:
         """Return the error with its facts attached; `args` stays the message alone, as Django expects."""
         error = cls(message)
-        error.alias, error.sqlstate = alias, sqlstate
+        error.alias, error.sqlstate, error.uncertain = alias, sqlstate, uncertain
         return error

@@ -1,13 +1,17 @@
-"""A twin's session as it begins: read-only, and nobody else's login."""
+"""A twin's session as it begins: read-only, nobody else's login, and by a driver that says so."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from django.db import connections
+from django.db.utils import load_backend
 
 from . import conf, mode
 from .conf import ProcessMode
+from .databases import same_login
 from .errors import ConfigurationError
 
 
@@ -56,3 +60,29 @@ def start_read_only(connection: Any) -> bool:
             "forced user?), so nothing would refuse a write; give the twin an entry of its own in the pooler."
         )
     return True
+
+
+def unusable_engine(engine: str) -> bool:
+    """Tell whether an engine is not PostgreSQL with psycopg 3."""
+    return _driver(engine) != "psycopg"
+
+
+def refuse_unsafe_twin(twin: str, entries: Mapping[str, Any]) -> None:
+    """Raise ConfigurationError for a twin through which writes could land."""
+    writer = conf.writers()[twin]
+    if twin not in entries or writer not in entries:
+        return  # Django names the missing alias.
+    if unusable_engine(entries[twin]["ENGINE"]):
+        raise ConfigurationError(
+            f"DATABASES['{twin}'] is not PostgreSQL with psycopg 3, so nothing would refuse a write; "
+            "use django.db.backends.postgresql and install psycopg."
+        )
+    if mode.process() is not ProcessMode.LOCKED and same_login(entries[twin], entries[writer]):
+        raise ConfigurationError(IS_THE_WRITER.format(twin=twin, writer=writer))
+
+
+@lru_cache
+def _driver(engine: str) -> str:
+    """Return the name of a PostgreSQL engine's driver module; empty for another vendor."""
+    wrapper = load_backend(engine).DatabaseWrapper
+    return str(wrapper.Database.__name__) if wrapper.vendor == "postgresql" else ""

@@ -40,9 +40,12 @@ _known: dict[Refused, None] = {}
 
 
 def is_of_the_mode(error: BaseException | None) -> bool:
-    """Tell whether the mode is why: a writer that somebody else closed is an outage, an unreadable table a bug."""
+    """Tell whether the mode is why: a writer that somebody else closed is an outage, an unreadable table a bug.
+
+    Nor is it for a write that may have landed: "nothing was saved, try again later" would be a guess.
+    """
     if isinstance(error, ReadOnlyError):
-        return is_read_only_for_sure(error.alias) and not is_read(error)
+        return not error.uncertain and is_read_only_for_sure(error.alias) and not is_read(error)
     return isinstance(error, SessionTooLargeError)
 
 

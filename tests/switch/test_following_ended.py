@@ -16,6 +16,7 @@ from django.db.backends.signals import connection_created
 
 from readonly_router import ReadOnlyError, get_status, is_read_only
 from readonly_router import connections as resolution
+from readonly_router.http.refused import is_of_the_mode
 from tests.example.shop.models import Product, Tag
 from tests.harness.pairs import wait_for
 from tests.switch.asked import COUNT, READS, WRITES
@@ -171,6 +172,15 @@ def test_the_refusal_of_a_write_on_its_way_tells_that_its_session_ended() -> Non
     with ended_as_it_is_sent(), pytest.raises(ReadOnlyError, match="look before you repeat it") as refusal:
         Tag.objects.create(name="refused")
     assert isinstance(refusal.value.__cause__, OperationalError)
+    assert (refusal.value.uncertain, is_of_the_mode(refusal.value)) == (True, False)
+
+
+def test_a_refusal_of_what_was_never_sent_is_certain() -> None:
+    session()
+    on_at_once()
+    with pytest.raises(ReadOnlyError) as refusal:
+        Tag.objects.create(name="refused")
+    assert (refusal.value.uncertain, is_of_the_mode(refusal.value)) == (False, True)
 
 
 def test_a_read_on_its_way_is_followed_by_reads_of_the_twin() -> None:
