@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from psycopg import Error, sql
 
@@ -71,22 +71,26 @@ def flip_off(
             connection.execute(sql.SQL("ALTER ROLE {} LOGIN").format(sql.Identifier(role)))
         closed = dict.fromkeys((target.writer, *roles))
         event = write_event(connection, target, kind, operator, roles=closed, reason=reason, details=details)
-        # In one message: the server goes through with it even if this process ends meanwhile.
-        told = connection.execute(
-            sql.SQL(_COMMIT).format(
-                table=_table(connection), event=sql.Literal(event), channel=sql.Identifier(CHANNEL)
-            ),
-            prepare=False,
-        )
+        before = _commit_and_tell(connection, event)
     except BaseException:
         with suppress(Error):
             connection.rollback()
         raise
+    return Opened(event=event, roles=roles, after=since, before=before) if since else None
+
+
+def _commit_and_tell(connection: Connection, event: int) -> datetime:
+    """Commit, note the time after it with the event, and only then tell who listens; return that time.
+
+    In one message: the server goes through with it even if this process ends meanwhile.
+    """
+    names = {"table": _table(connection), "event": sql.Literal(event), "channel": sql.Identifier(CHANNEL)}
+    told = connection.execute(sql.SQL(_COMMIT).format(**names), prepare=False)
     told.nextset()
     row = told.fetchone()
     if row is None:
         raise SwitchError("PostgreSQL did not tell the time.")
-    return Opened(event=event, roles=roles, after=since, before=row[0]) if since else None
+    return cast(datetime, row[0])
 
 
 _COMMIT = """COMMIT;
