@@ -6,9 +6,11 @@ PINS ?=
 # Further arguments of the suite, such as ARGS='-k router'
 ARGS ?=
 BIN = $(VENV)/bin
+# Each worker has a server of its own, where none is named. Two a core: half of a test's time is waiting.
+WORKERS = $(if $(TEST_DATABASE_URL),,--numprocesses 4)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo site test lint types wagtail browser ledger soak bench matrix docker-test clean
+.PHONY: help demo site test tools-test lint types wagtail browser ledger plants soak bench matrix docker-test clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -20,11 +22,15 @@ site: $(VENV)/.test ## the example site with its window, to be tried by hand
 	@$(BIN)/python -m tests.live
 
 test: $(VENV)/.test ## the suite, on an embedded PostgreSQL or on TEST_DATABASE_URL
-	@$(BIN)/python -m pytest $(if $(TEST_DATABASE_URL),,--numprocesses 2) $(ARGS)
+	@$(BIN)/python -m pytest $(WORKERS) $(ARGS)
+
+tools-test: $(VENV)/.test ## what the suite stands on: its own servers and pooler, the demo and the bench
+	@$(BIN)/python -m pytest tests/tools $(WORKERS) $(ARGS)
 
 lint: $(VENV)/.lint ## style
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
+	@$(BIN)/lint-imports
 
 types: $(VENV)/.lint ## types
 	@$(BIN)/mypy
@@ -38,7 +44,11 @@ browser: .cache/venv/browser/.browser ## the example site and a Wagtail site in 
 ledger: $(VENV)/.test ## writers of many kinds against the switch, thrown 20 times: every acknowledged row accounted for
 	@$(BIN)/python -m pytest tests/ledger $(ARGS)
 
-soak: $(VENV)/.test ## the same 500 times over PostgreSQL 14 to 18, with restarts, kills and network cuts
+plants: $(VENV)/.test ## what a stolen login of the site may plant, each alone, against every command as the admin
+	@$(BIN)/python -m pytest tests/plants $(WORKERS) $(ARGS)
+
+soak: $(VENV)/.test ## the plants, then the ledger 500 times over PostgreSQL 14 to 18, with restarts, kills and network cuts
+	@$(BIN)/python -m pytest tests/plants $(WORKERS)
 	@$(BIN)/python -m tests.ledger --throws 500 $(ARGS)
 
 bench: .cache/venv/bench/.bench ## cost per query, of provisioning, starting, switching and answering, with the alternatives beside

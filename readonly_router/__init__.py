@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from . import checks as _checks  # noqa: F401 - registers the system checks, also where the app is missing
-from . import site_checks as _site_checks  # noqa: F401 - registers the checks of the site
-from .connections import get_status, is_read_only
+from .checks import pairs as _checks  # noqa: F401 - registers the system checks, also where the app is missing
+from .checks import site as _site_checks  # noqa: F401 - registers the checks of the site
+from .connections.asking import get_status, is_read_only
 from .databases import databases_from_env
 from .errors import (
     ConfigurationError,
@@ -18,7 +18,9 @@ from .errors import (
     ProvisioningError,
     ReadOnlyError,
     ReadOnlyRouterError,
+    SessionEndedError,
     SwitchError,
+    TwinLoginError,
 )
 from .http.exemptions import allow_in_read_only
 from .http.skipping import skip_in_read_only
@@ -41,8 +43,10 @@ __all__ = [
     "ReadOnlyError",
     "ReadOnlyRouterError",
     "Receipt",
+    "SessionEndedError",
     "Status",
     "SwitchError",
+    "TwinLoginError",
     "allow_in_read_only",
     "databases_from_env",
     "disable_writes",

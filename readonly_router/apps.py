@@ -7,11 +7,16 @@ from typing import Any
 
 from django.apps import AppConfig
 from django.core.management.base import BaseCommand, CommandError
+from django.db import connections as django_connections
 
-from . import connections, mode
-from .errors import ReadOnlyRouterError
-from .http import signing_in, skipping
-from .site_checks import SETTLED
+from . import announcing, conf, mode, starting
+from .checks.site import SETTLED
+from .connections import handler
+from .connections.asking import get_status
+from .errors import ConfigurationError, ReadOnlyRouterError
+from .escaping import escaped
+from .http import skipping
+from .sessions import signing_in
 
 
 class ReadOnlyRouterConfig(AppConfig):
@@ -22,21 +27,25 @@ class ReadOnlyRouterConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        mode.process()
-        # Better as a process starts than in the window.
-        for settle in SETTLED:
-            settle()
-        connections.install()
+        _adopt_commands()
+        handler.install()
+        try:
+            mode.process()
+            # Better as a process starts than in the window.
+            for settle in (conf.twins, conf.replicas, *SETTLED):
+                settle()
+        except ConfigurationError as error:
+            starting.refuse(error)
+            return
         skipping.install()
         signing_in.install()
-        _tell_refused_commands()
 
 
 _MARK = "_readonly_router_tells"
 
 
-def _tell_refused_commands() -> None:
-    """Let a management command that met a refusal say so in one line and exit with status 1.
+def _adopt_commands() -> None:
+    """Let a shell show that it is read-only, and a command that met a refusal say so in one line and exit with 1.
 
     Django prints a line for CommandError alone, and some of its commands (flush) hide their cause in one.
     Only on the command line: call_command() raises what was raised. `--traceback` shows everything.
@@ -48,6 +57,11 @@ def _tell_refused_commands() -> None:
     @functools.wraps(execute)
     def told(self: Any, *args: Any, **options: Any) -> Any:
         try:
+            starting.refuse_command(self)
+            if self._called_from_command_line and announcing.is_shell(self, options):
+                announcing.show(self, get_status(conf.primary()))
+                # Nobody sits in a session that was opened to ask.
+                django_connections.close_all()
             return execute(self, *args, **options)
         except Exception as error:
             if self._called_from_command_line and (refusal := _refusal_in(error)):
@@ -72,4 +86,4 @@ def _refusal_in(error: BaseException) -> ReadOnlyRouterError | None:
 def _told(refusal: ReadOnlyRouterError, error: Exception) -> str:
     words = str(error).strip().partition("\n")[0] or type(error).__name__
     said = "" if error is refusal else f" ({words})"
-    return f"{refusal}{said}"
+    return escaped(f"{refusal}{said}")

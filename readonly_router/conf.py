@@ -11,11 +11,15 @@ from typing import Any
 from django.conf import settings
 from django.core.signals import setting_changed
 
-from .durations import seconds
+from . import values
 from .errors import ConfigurationError
+from .near_names import refuse_near_names
 
 # Writer alias -> twin alias, for every database that can be switched to read-only.
 READONLY_ROUTER_PAIRS: dict[str, str] = {"default": "readonly"}
+
+# Twin aliases that read a logical replica or another copy on purpose: no standby of the writer's server.
+READONLY_ROUTER_REPLICAS: Sequence[str] = ()
 
 # Have PostgreSQL push the news of the switch (LISTEN); False asks once a second instead.
 READONLY_ROUTER_LISTEN: bool = True
@@ -39,13 +43,14 @@ READONLY_ROUTER_VISITORS: str = "signed_in"
 # What a 503 says in Retry-After without an ETA: a duration.
 READONLY_ROUTER_RETRY_AFTER: str | float = "60s"
 
+FENCES = ("settings", "login")
 VISITORS = ("signed_in", "anonymous")
+# Our own session engine.
+OUR_SESSIONS = "readonly_router.sessions"
 # What django-db-tools calls them, so that its users need not change their environment.
 ANONYMOUS_VARIABLE, GET_ONLY_VARIABLE = "READ_ONLY_MODE", "GET_ONLY_MODE"
 UNSAFE_METHODS = ("refuse", "attempt", "as_get")
 ENVIRONMENT_VARIABLE = "DB_READ_ONLY"
-# Beside DATABASE_READONLY_URL and DB_READONLY_PASSWORD a likely slip, which would leave a process writable.
-MISSPELT = "DB_READONLY"
 
 
 class ProcessMode(Enum):
@@ -57,7 +62,7 @@ class ProcessMode(Enum):
     WRITABLE = "writable"
 
 
-_VALUES = {
+VALUES = {
     **dict.fromkeys(("", "0", "false", "no", "off"), ProcessMode.FOLLOW),
     **dict.fromkeys(("1", "true", "yes", "on"), ProcessMode.READ_ONLY),
     "locked": ProcessMode.LOCKED,
@@ -70,8 +75,7 @@ def process_mode(environ: Mapping[str, str] | None = None) -> ProcessMode:
     Raises ConfigurationError for a value outside the list.
     """
     environ = os.environ if environ is None else environ
-    if MISSPELT in environ:
-        raise ConfigurationError(f"{MISSPELT} is not read; the variable's name is {ENVIRONMENT_VARIABLE}.")
+    refuse_near_names(ENVIRONMENT_VARIABLE, environ)
     found = _process_mode(environ, ENVIRONMENT_VARIABLE)
     # Whoever means something else by such names is none of ours.
     others = any(_is_set(name, environ) for name in (ANONYMOUS_VARIABLE, GET_ONLY_VARIABLE))
@@ -81,7 +85,7 @@ def process_mode(environ: Mapping[str, str] | None = None) -> ProcessMode:
 def _process_mode(environ: Mapping[str, str], name: str) -> ProcessMode:
     value = environ.get(name, "")
     try:
-        return _VALUES[value.strip().lower()]
+        return VALUES[value.strip().lower()]
     except KeyError:
         raise ConfigurationError(
             f"{name}={value!r} is not understood; use 1, true, yes or on (read-only), "
@@ -92,18 +96,7 @@ def _process_mode(environ: Mapping[str, str], name: str) -> ProcessMode:
 @lru_cache(maxsize=1)
 def twins() -> dict[str, str]:
     """Return writer alias -> twin alias; raise ConfigurationError when the setting is not such a mapping."""
-    pairs = getattr(settings, "READONLY_ROUTER_PAIRS", READONLY_ROUTER_PAIRS)
-    if not isinstance(pairs, Mapping) or not all(isinstance(a, str) for pair in pairs.items() for a in pair):
-        raise ConfigurationError(
-            "READONLY_ROUTER_PAIRS must map writer aliases to twin aliases, as in {'default': 'readonly'}."
-        )
-    if not pairs:
-        raise ConfigurationError("READONLY_ROUTER_PAIRS is empty, so no database would be read-only; name a pair.")
-    if len({*pairs, *pairs.values()}) != 2 * len(pairs):
-        raise ConfigurationError(
-            "READONLY_ROUTER_PAIRS names an alias twice; each writer needs a twin of its own."
-        )
-    return dict(pairs)
+    return values.pairs(*_setting("PAIRS"))
 
 
 @lru_cache(maxsize=1)
@@ -112,73 +105,72 @@ def writers() -> dict[str, str]:
     return {twin: writer for writer, twin in twins().items()}
 
 
+@lru_cache(maxsize=1)
+def replicas() -> frozenset[str]:
+    """Return the twin aliases that read another server on purpose; ConfigurationError names what is no twin."""
+    name, value = _setting("REPLICAS")
+    found = values.texts(name, value)
+    if strange := [alias for alias in found if alias not in writers()]:
+        raise values.wrong(name, strange[0], f"twins of READONLY_ROUTER_PAIRS alone ({', '.join(writers())})")
+    return frozenset(found)
+
+
+def _setting(name: str) -> tuple[str, Any]:
+    """Return a setting's whole name and what it holds."""
+    whole = f"READONLY_ROUTER_{name}"
+    return whole, getattr(settings, whole, globals()[whole])
+
+
 def listen() -> bool:
-    """Tell whether connections LISTEN for the switch."""
-    return bool(getattr(settings, "READONLY_ROUTER_LISTEN", READONLY_ROUTER_LISTEN))
+    """Return whether connections LISTEN for the switch."""
+    return values.truth(*_setting("LISTEN"))
 
 
-def grace() -> str | float:
-    """Return how long a busy session may go on after the switch."""
-    return getattr(settings, "READONLY_ROUTER_GRACE", READONLY_ROUTER_GRACE)
+def grace() -> float:
+    """Return how many seconds a busy session may go on after the switch."""
+    return values.duration(*_setting("GRACE"))
 
 
-def deadline() -> str | float:
-    """Return how long a drain may take before it is undone."""
-    return getattr(settings, "READONLY_ROUTER_DEADLINE", READONLY_ROUTER_DEADLINE)
+def deadline() -> float:
+    """Return how many seconds a drain may take before it is undone."""
+    return values.duration(*_setting("DEADLINE"))
 
 
 def fence() -> str:
     """Return what keeps writers out beside the mode."""
-    return str(getattr(settings, "READONLY_ROUTER_FENCE", READONLY_ROUTER_FENCE))
+    return values.one_of(*_setting("FENCE"), FENCES)
 
 
 def unsafe_methods() -> str:
     """Return what becomes of unsafe methods in read-only mode."""
-    found = getattr(settings, "READONLY_ROUTER_UNSAFE_METHODS", None)
-    if found is None:
-        return "as_get" if _is_set(GET_ONLY_VARIABLE) else READONLY_ROUTER_UNSAFE_METHODS
-    if found not in UNSAFE_METHODS:
-        raise ConfigurationError(
-            f"READONLY_ROUTER_UNSAFE_METHODS={found!r} is not understood; use one of {', '.join(UNSAFE_METHODS)}."
-        )
-    return str(found)
+    if not hasattr(settings, "READONLY_ROUTER_UNSAFE_METHODS") and _is_set(GET_ONLY_VARIABLE):
+        return "as_get"
+    return values.one_of(*_setting("UNSAFE_METHODS"), UNSAFE_METHODS)
 
 
-def exempt() -> Sequence[str]:
+def exempt() -> tuple[str, ...]:
     """Return the URL names and path patterns that are let through in read-only mode."""
-    return _several(getattr(settings, "READONLY_ROUTER_EXEMPT", READONLY_ROUTER_EXEMPT))
+    return values.texts(*_setting("EXEMPT"))
 
 
-def skipped() -> Sequence[str]:
+def skipped() -> tuple[str, ...]:
     """Return the dotted paths of what does nothing in read-only mode."""
-    return _several(getattr(settings, "READONLY_ROUTER_SKIP", READONLY_ROUTER_SKIP))
-
-
-def _several(found: Sequence[str]) -> Sequence[str]:
-    # A single text is one entry, not its letters: "/" would let every path through.
-    return (found,) if isinstance(found, str) else tuple(found)
+    return values.texts(*_setting("SKIP"))
 
 
 def session_store() -> str:
     """Return the module of the session engine that ours stands before."""
-    return str(getattr(settings, "READONLY_ROUTER_SESSION_STORE", READONLY_ROUTER_SESSION_STORE))
-
-
-def session_cookies() -> tuple[str, int]:
-    """Return the name of the session cookie and the seconds a session lasts."""
-    return settings.SESSION_COOKIE_NAME, settings.SESSION_COOKIE_AGE
+    name, found = _setting("SESSION_STORE")
+    if found == OUR_SESSIONS:
+        raise values.wrong(name, found, "the engine that it stands before")
+    return values.module(name, found)
 
 
 def visitors_are_anonymous() -> bool:
-    """Tell whether everybody appears signed out in read-only mode."""
-    found = getattr(settings, "READONLY_ROUTER_VISITORS", None)
-    if found is None:
-        return _is_set(ANONYMOUS_VARIABLE)
-    if found not in VISITORS:
-        raise ConfigurationError(
-            f"READONLY_ROUTER_VISITORS={found!r} is not understood; use one of {', '.join(VISITORS)}."
-        )
-    return bool(found == "anonymous")
+    """Return whether everybody appears signed out in read-only mode."""
+    if not hasattr(settings, "READONLY_ROUTER_VISITORS") and _is_set(ANONYMOUS_VARIABLE):
+        return True
+    return values.one_of(*_setting("VISITORS"), VISITORS) == "anonymous"
 
 
 def _is_set(variable: str, environ: Mapping[str, str] = os.environ) -> bool:
@@ -192,11 +184,7 @@ def of_the_project(name: str, default: Any = None) -> Any:
 
 def retry_after() -> int:
     """Return the seconds of Retry-After without an ETA."""
-    found = getattr(settings, "READONLY_ROUTER_RETRY_AFTER", READONLY_ROUTER_RETRY_AFTER)
-    try:
-        return max(1, round(seconds(found)))
-    except ValueError as error:
-        raise ConfigurationError(f"READONLY_ROUTER_RETRY_AFTER: {error}") from None
+    return max(1, round(values.duration(*_setting("RETRY_AFTER"))))
 
 
 def primary() -> str:
@@ -206,9 +194,16 @@ def primary() -> str:
 
 
 def _forget(*, setting: str, **_: Any) -> None:
-    if setting == "READONLY_ROUTER_PAIRS":
-        twins.cache_clear()
-        writers.cache_clear()
+    if setting in {"READONLY_ROUTER_PAIRS", "READONLY_ROUTER_REPLICAS"}:
+        for known in (twins, writers, replicas):
+            known.cache_clear()
 
 
 setting_changed.connect(_forget)
+
+# What raises ConfigurationError where a setting holds something else: asked as a process starts, and by the
+# checks. The pairs have a check of their own.
+SETTLED = (
+    *(listen, grace, deadline, fence, unsafe_methods, exempt, skipped, session_store, visitors_are_anonymous),
+    retry_after,
+)

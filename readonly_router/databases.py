@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import dj_database_url
 
 from .conf import ProcessMode, process_mode
 from .errors import ConfigurationError
+from .escaping import is_text
+from .near_names import refuse_near_names
 
 URL, TWIN_URL, TWIN_PASSWORD = "DATABASE_URL", "DATABASE_READONLY_URL", "DB_READONLY_PASSWORD"
 TWIN_SUFFIX = "_readonly"
@@ -55,9 +57,20 @@ def parse_url(environ: Mapping[str, str], variable: str, **options: Any) -> Sett
         raise ConfigurationError(
             f"{variable} is not a database URL. {form}, special characters percent-encoded."
         ) from None
+    if not all(map(is_text, _texts(parsed))):
+        raise ConfigurationError(f"{variable} holds bytes that are no text in UTF-8. {form}.")
     if not parsed.get("NAME"):
         raise ConfigurationError(f"{variable} names no database. {form}.")
     return parsed
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Return every text in the settings of a database."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for each in (*value, *value.values()):
+            yield from _texts(each)
 
 
 def same_login(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
@@ -73,8 +86,13 @@ def same_login(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 
 def _twin_settings(environ: Mapping[str, str], options: Mapping[str, Any]) -> Settings:
+    for name in (TWIN_URL, TWIN_PASSWORD):
+        refuse_near_names(name, environ)
     if environ.get(TWIN_URL, "").strip():
         return parse_url(environ, TWIN_URL, **options)
+    password = environ.get(TWIN_PASSWORD, "")
+    if not is_text(password):
+        raise ConfigurationError(f"{TWIN_PASSWORD} holds bytes that are no text in UTF-8; give it another value.")
     settings = parse_url(environ, URL, **options)
     user = f"{settings.get('USER', '')}{TWIN_SUFFIX}"
     if user == TWIN_SUFFIX:
@@ -88,6 +106,6 @@ def _twin_settings(environ: Mapping[str, str], options: Mapping[str, Any]) -> Se
     return {
         **settings,
         "USER": user,
-        "PASSWORD": environ.get(TWIN_PASSWORD, ""),
+        "PASSWORD": password,
         **({"OPTIONS": settings_options} if "OPTIONS" in settings else {}),
     }

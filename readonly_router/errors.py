@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.core.exceptions import ImproperlyConfigured
-from django.db.utils import DatabaseError
+from django.db.utils import DatabaseError, OperationalError
 
 
 class ReadOnlyRouterError(Exception):
@@ -43,23 +43,49 @@ class SessionTooLargeError(ReadOnlyRouterError):
     """A session holds more than a cookie can carry while the site is read-only."""
 
 
+class TwinLoginError(ReadOnlyRouterError, OperationalError):
+    """A twin gave no session, so that nothing can be read while its writer is read-only."""
+
+    # As of a ReadOnlyError.
+    alias: str = ""
+
+    @classmethod
+    def of(cls, message: str, *, alias: str) -> TwinLoginError:
+        """Return the error with the twin's alias attached."""
+        error = cls(message)
+        error.alias = alias
+        return error
+
+
+class SessionEndedError(ReadOnlyRouterError, OperationalError):
+    """The switch moved while a session was in use, and the session ended; what was set on it is gone."""
+
+    # As of a ReadOnlyError.
+    alias: str = ""
+
+    @classmethod
+    def of(cls, message: str, *, alias: str) -> SessionEndedError:
+        """Return the error with the alias attached."""
+        error = cls(message)
+        error.alias = alias
+        return error
+
+
 class ReadOnlyError(ReadOnlyRouterError, DatabaseError):
     """PostgreSQL refused a write.
 
     `alias` is the connection that met the refusal, `sqlstate` PostgreSQL's code: `25006`
     (read_only_sql_transaction) or `42501` (insufficient_privilege). The psycopg error is the `__cause__`.
-    `uncertain`: the switch ended the session that the write was first sent to, and it may have landed there.
     Source: https://www.postgresql.org/docs/current/errcodes-appendix.html
     """
 
     # Defaults, so that an error rebuilt from its args alone (pickle, copy) still has them.
     alias: str = ""
     sqlstate: str = ""
-    uncertain: bool = False
 
     @classmethod
-    def of(cls, message: str, *, alias: str, sqlstate: str, uncertain: bool = False) -> ReadOnlyError:
+    def of(cls, message: str, *, alias: str, sqlstate: str) -> ReadOnlyError:
         """Return the error with its facts attached; `args` stays the message alone, as Django expects."""
         error = cls(message)
-        error.alias, error.sqlstate, error.uncertain = alias, sqlstate, uncertain
+        error.alias, error.sqlstate = alias, sqlstate
         return error

@@ -12,12 +12,16 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_asy
 from django.core.signals import got_request_exception
 from django.http import HttpRequest, HttpResponseBase
 
-from . import conf, following, mode
-from .connections import meet, resolve
-from .http import refused, streams, visitors
+from . import announcing, conf, mode, visitors
+from .connections.handler import begin_request, meet, resolve
+from .errors import SessionEndedError, TwinLoginError
+from .following import looking
+from .http import bodies, refused, streams
 from .http.exemptions import is_exempt
 from .http.request_mode import SAFE, is_read_only, serving
 from .http.responses import mark, unavailable
+from .http.unreachable import is_unreachable, unreachable
+from .installed import refuse_without_app
 from .mode import Status
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]
@@ -39,6 +43,9 @@ class ReadOnlyMiddleware:
     async_capable = True
 
     def __init__(self, get_response: GetResponse) -> None:
+        refuse_without_app(f"{__name__}.{type(self).__name__}")
+        # Every server loads this.
+        announcing.say_process()
         self.get_response = get_response
         self.is_async = iscoroutinefunction(get_response)
         if self.is_async:
@@ -74,7 +81,7 @@ class ReadOnlyMiddleware:
             return None
         if is_exempt(request, view):
             return None
-        visitors.discard_body(request)
+        bodies.discard(request)
         return unavailable(request, _status())
 
     async def _process_view(
@@ -83,8 +90,8 @@ class ReadOnlyMiddleware:
         return ReadOnlyMiddleware.process_view(self, request, view, args, kwargs)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponseBase | None:
-        """Answer a refusal that the view let through."""
-        return _refusal(request, error) if refused.is_of_the_mode(error) else None
+        """Answer a refusal that the view let through, and a twin that cannot log in."""
+        return _refusal(request, error) if _is_answered(error) else None
 
 
 def _status() -> Status:
@@ -93,6 +100,7 @@ def _status() -> Status:
 
 def _look(request: HttpRequest) -> None:
     # A request that is to write must know before it does anything else; one that reads may never ask the database.
+    begin_request()
     look = resolve if request.method in SAFE else meet
     for alias in conf.twins():
         look(alias)
@@ -103,7 +111,7 @@ def _is_worth_a_thread(request: HttpRequest) -> bool:
     if not mode.follows():
         return False
     if is_read_only():
-        return following.due(conf.primary())
+        return looking.due(conf.primary())
     return request.method not in SAFE
 
 
@@ -147,17 +155,23 @@ def _refuse(request: HttpRequest, instead_of: HttpResponseBase) -> streams.Refus
     return refuse
 
 
+def _is_answered(error: BaseException | None) -> bool:
+    return is_unreachable(error) or refused.is_of_the_mode(error)
+
+
 def _refusal(request: HttpRequest, error: Exception) -> HttpResponseBase:
+    if isinstance(error, TwinLoginError | SessionEndedError):
+        return unreachable(request)
     refused.note(request, error)
     return unavailable(request, _status())
 
 
 def _is_no_refusal(record: logging.LogRecord) -> bool:
-    return not (record.exc_info and refused.is_of_the_mode(record.exc_info[1]))
+    return not (record.exc_info and _is_answered(record.exc_info[1]))
 
 
 def _note_refusal(request: HttpRequest | None = None, **_: Any) -> None:
     """Keep a refusal that no view raised, such as one of a session that is saved after it."""
     error = sys.exc_info()[1]
-    if request is not None and refused.is_of_the_mode(error):
+    if request is not None and _is_answered(error):
         setattr(request, _REFUSAL, error)

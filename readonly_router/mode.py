@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 from contextvars import ContextVar, Token
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+from typing import Any
 
+from django.core.signals import setting_changed
 from django.db import DEFAULT_DB_ALIAS
 
 from . import conf
@@ -27,7 +30,8 @@ class Status:
 
     `source` is `scope`, `process`, `switch` or `default`. `reason` is empty when writable, the operator's own
     words where the switch decided, else one sentence with the next step. `since` and `eta` are aware datetimes
-    and `by` the operator, of a switch alone.
+    and `by` the operator, of a switch alone. `known` is False where the switch decides and this process could not
+    ask for it yet: it may be on.
     """
 
     read_only: bool
@@ -38,6 +42,7 @@ class Status:
     since: datetime | None = None
     eta: datetime | None = None
     by: str = ""
+    known: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,14 +57,54 @@ class Switch:
 
 # The scopes of this context, innermost last: a value, so that contexts that share an object share no state.
 _scopes: ContextVar[tuple[Scope, ...]] = ContextVar("readonly_router_scopes", default=())
-# What a request found at its start, by alias: it keeps that to its end. Shared with the threads that serve it.
-_pins: ContextVar[dict[str, bool] | None] = ContextVar("readonly_router_pins", default=None)
+# What a request found at its start, at which generation: it keeps that to its end. Shared with the threads that
+# serve it.
+_Pinned = tuple[int, dict[str, bool]]
+_pins: ContextVar[_Pinned] = ContextVar("readonly_router_pins", default=(0, {}))
 _process: ProcessMode | None = None
-# What the process alone says, kept at hand for every look-up of a connection.
-_process_is_read_only: bool | None = None
-_process_follows = False
 # The switches that this process knows to be on, by writer alias.
 _switches: dict[str, Switch] = {}
+
+# Another number after each change of the process's mode, of a switch, or of the pairs: what was concluded at one
+# holds as long as `here()` is the same, which is spelt out, not called, where it is asked for every query.
+generation = 1
+# The generation at which no alias is read-only; 0 where one may be.
+open_at = 0
+_changing = threading.Lock()
+# What sets this context apart: 0 is nothing, a negative number is a scope's, a positive one the generation that
+# the request was pinned at. At that its pins say what the switches say; afterwards nothing is kept.
+_apart: ContextVar[int] = ContextVar("readonly_router_apart", default=0)
+apart = _apart.get
+
+
+def here() -> int:
+    """Return the generation that holds in this context; 0: what is concluded here is not to be kept."""
+    own = apart()
+    return 0 if 0 < own != generation else own or generation
+
+
+def _begin_generation() -> None:
+    """Begin another generation, after what changed has: whoever sees the number sees the change."""
+    global generation, open_at  # noqa: PLW0603 - the process's mode is global by nature
+    with _changing:
+        open_at, generation = 0, generation + 1
+        is_open = _process is ProcessMode.WRITABLE or (_process is ProcessMode.FOLLOW and not _switches)
+        open_at = generation if is_open else 0
+
+
+def _pairs_changed(*, setting: str, **_: Any) -> None:
+    if setting in {"READONLY_ROUTER_PAIRS", "READONLY_ROUTER_REPLICAS"}:
+        _begin_generation()
+        _settle_context()
+
+
+setting_changed.connect(_pairs_changed)
+
+
+def _settle_context() -> None:
+    # A scope's number is of this generation too, which may have other pairs than the scope before.
+    scopes = _scopes.get()
+    _apart.set(-2 * generation - (scopes[-1] is Scope.READ_ONLY) if scopes else _pins.get()[0])
 
 
 def scope() -> Scope | None:
@@ -71,11 +116,13 @@ def scope() -> Scope | None:
 def enter_scope(wanted: Scope) -> None:
     """Add a scope to this context."""
     _scopes.set((*_scopes.get(), wanted))
+    _settle_context()
 
 
 def leave_scope() -> None:
     """Take the innermost scope away again."""
     _scopes.set(_scopes.get()[:-1])
+    _settle_context()
 
 
 def process() -> ProcessMode:
@@ -83,57 +130,54 @@ def process() -> ProcessMode:
     global _process  # noqa: PLW0603 - the process's mode is global by nature
     if _process is None:
         _process = conf.process_mode()
+        _begin_generation()
     return _process
 
 
 def set_process(wanted: ProcessMode | None) -> None:
     """Set the process's mode; None reads the environment again."""
-    global _process, _process_is_read_only
-    _process, _process_is_read_only = wanted, None
-
-
-def _settle_process() -> bool:
-    global _process_is_read_only, _process_follows  # noqa: PLW0603 - the process's mode is global by nature
-    _process_is_read_only = process() in {ProcessMode.READ_ONLY, ProcessMode.LOCKED}
-    _process_follows = process() is ProcessMode.FOLLOW
-    return _process_is_read_only
+    global _process  # noqa: PLW0603 - the process's mode is global by nature
+    _process = wanted
+    _begin_generation()
 
 
 def follows() -> bool:
-    """Tell whether the switch has a say here: no scope, and a process that follows it."""
-    if _process_is_read_only is None:
-        _settle_process()
-    return _process_follows and not _scopes.get()
+    """Return whether the switch has a say here: no scope, and a process that follows it."""
+    return process() is ProcessMode.FOLLOW and not _scopes.get()
 
 
 def is_read_only(alias: str = DEFAULT_DB_ALIAS) -> bool:
-    """Tell whether a writer's alias leads to its twin here and now, as far as this process knows."""
+    """Return whether a writer's alias leads to its twin here and now, as far as this process knows."""
     if scopes := _scopes.get():
         return scopes[-1] is Scope.READ_ONLY
-    if _settle_process() if _process_is_read_only is None else _process_is_read_only:
-        return True
-    if not _process_follows:
-        return False
-    pins = _pins.get()
-    return alias in _switches if pins is None else pins.get(alias, alias in _switches)
+    if process() is not ProcessMode.FOLLOW:
+        return process() is not ProcessMode.WRITABLE
+    return _pins.get()[1].get(alias, alias in _switches)
 
 
-def pin(aliases: Iterable[str]) -> Token[dict[str, bool] | None]:
+def pin(aliases: Iterable[str]) -> Token[_Pinned]:
     """Keep what the switches say now for this context; `unpin` ends that."""
-    return _pins.set({alias: alias in _switches for alias in aliases})
+    process()
+    token = _pins.set((generation, {alias: alias in _switches for alias in aliases}))
+    _settle_context()
+    return token
 
 
-def unpin(token: Token[dict[str, bool] | None]) -> None:
+def unpin(token: Token[_Pinned]) -> None:
     """Let this context follow the switches again, and what it began that is not over yet."""
-    if pins := _pins.get():
-        pins.clear()
+    _pins.get()[1].clear()
     _pins.reset(token)
+    _settle_context()
+
+
+def is_pinned() -> bool:
+    """Return whether this is a request, which keeps the mode it began in."""
+    return _pins.get()[0] != 0
 
 
 def loosen(alias: str) -> None:
     """Let a pinned context follow the switch of one alias: the session it wrote through is no more."""
-    if pins := _pins.get():
-        pins.pop(alias, None)
+    _pins.get()[1].pop(alias, None)
 
 
 def switch(alias: str) -> Switch | None:
@@ -143,10 +187,13 @@ def switch(alias: str) -> Switch | None:
 
 def set_switch(alias: str, known: Switch | None) -> None:
     """Note what the alias's switch says; None is off."""
+    was_on = alias in _switches
     if known is None:
         _switches.pop(alias, None)
     else:
         _switches[alias] = known
+    if was_on != (known is not None):
+        _begin_generation()
 
 
 def get_status(alias: str = DEFAULT_DB_ALIAS) -> Status:
@@ -186,13 +233,24 @@ def _followed(alias: str) -> Status:
 
 def explanation(alias: str = DEFAULT_DB_ALIAS) -> str:
     """Return why the alias is read-only here and what to do, for an error; empty when it is writable."""
-    status = get_status(alias)
+    return described(get_status(alias))
+
+
+def described(status: Status) -> str:
+    """Return a status in one line: why it is read-only and what to do; empty when it is writable."""
     if status.source != "switch":
         return status.reason
     since = f" since {status.since:%Y-%m-%d %H:%M %Z}" if status.since else ""
     why = f" ({status.reason})" if status.reason else ""
     expected = f"expected to end at {status.eta:%Y-%m-%d %H:%M %Z}, retry then" if status.eta else "retry later"
-    return f"'{alias}' is switched read-only{since}{why}; {expected}, or end it with manage.py read_only off."
+    return (
+        f"'{status.alias}' is switched read-only{since}{why}; {expected}, or end it with manage.py read_only off."
+    )
+
+
+def reason_of_the_process() -> str:
+    """Return why this process is read-only by its environment, and what to do; empty where it is not."""
+    return _REASONS.get(process(), "")
 
 
 _REASONS: dict[str | ProcessMode, str] = {

@@ -6,15 +6,19 @@ from datetime import datetime
 
 from django.db import models
 
-from .switch.mark import EVENTS
+from .installed import refuse_without_app
+from .mark import EVENTS
+
+# Otherwise Django tells of an app_label that is missing.
+refuse_without_app(__name__)
 
 
 class Event(models.Model):
     """One act of an operator, written in the transaction of the act itself.
 
-    `kind` is `on`, `off`, `undone` (an `on` that missed its deadline or was interrupted), `exec` or `migrate`;
-    `roles` lists the roles fenced, `receipt` is the receipt of an `on` once it was proved, `details` what the act
-    adds.
+    `kind` is `on`, `amended` (another reason or end of an `on`), `off`, `undone` (an `on` that missed its deadline
+    or was interrupted), `exec` or `migrate`; `roles` lists the roles fenced, `receipt` is the receipt of an `on`
+    once it was proved, `details` what the act adds.
     """
 
     at: models.Field[datetime, datetime] = models.DateTimeField()

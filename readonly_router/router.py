@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import DEFAULT_DB_ALIAS, router
 
-from . import conf
-from .connections import any_read_only, install, resolve
+from . import conf, mode
+from .connections.handler import install, resolve
+from .installed import refuse_without_app
 
 if TYPE_CHECKING:
     from django.db.models import Model
@@ -22,10 +23,13 @@ class ReadOnlyRouter:
     """
 
     def __init__(self) -> None:
-        # Queries may come before our AppConfig.ready(), or without it.
+        refuse_without_app(f"{__name__}.{type(self).__name__}")
+        # Queries may come before our AppConfig.ready().
         install()
 
     def db_for_read(self, model: type[Model], **hints: Any) -> str | None:
+        if not hints and mode.open_at == (mode.apart() or mode.generation):
+            return None
         return self._route("db_for_read", model, hints)
 
     def db_for_write(self, model: type[Model], **hints: Any) -> str | None:
@@ -47,14 +51,14 @@ class ReadOnlyRouter:
     def _route(self, action: str, model: type[Model], hints: dict[str, Any]) -> str | None:
         instance = hints.get("instance") if hints else None
         remembered = instance._state.db if instance is not None else None
-        if not any_read_only() and (remembered is None or remembered not in conf.writers()):
-            return None
-        chosen = self._others(action, model, hints) or remembered or DEFAULT_DB_ALIAS
-        return resolve(chosen if chosen in conf.twins() else conf.writers().get(chosen, chosen))
+        others = len(router.routers) > 1 and self._others(action, model, hints)
+        chosen = others or remembered or DEFAULT_DB_ALIAS
+        writer = conf.writers().get(chosen, chosen)
+        serving = resolve(writer)
+        # None where the routers to come answer as they would without this one.
+        return None if serving == writer and remembered not in conf.writers() else serving
 
     def _others(self, action: str, model: type[Model], hints: dict[str, Any]) -> str | None:
-        if len(router.routers) == 1:
-            return None
         others = (other for other in router.routers if not isinstance(other, ReadOnlyRouter))
         answers = (getattr(other, action)(model, **hints) for other in others if hasattr(other, action))
         return next(filter(None, answers), None)

@@ -12,7 +12,7 @@ from asgiref.sync import iscoroutinefunction
 
 from . import mode
 from .conf import ProcessMode
-from .connections import end_fenced_sessions, end_written_sessions, open_transactions, writer_transactions
+from .connections.handler import end_fenced_sessions, end_written_sessions, open_transactions, writer_transactions
 from .errors import ModeError
 from .mode import Scope
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Any
 
 from django.db import DatabaseError, connections
 from django.http import HttpRequest, JsonResponse
@@ -11,16 +10,20 @@ from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_safe
 
 from . import conf
-from .connections import get_status
 from .errors import ReadOnlyRouterError
-from .http.responses import retry_after, shown_reason
+from .http.window import window
 
 
 @require_safe
 @cache_control(public=True, max_age=1)
 def status(_request: HttpRequest) -> JsonResponse:
-    """Tell how the mode stands: `read_only`, `reason`, `since` and `eta` (ISO 8601), `retry_after` in seconds."""
-    return JsonResponse(_facts())
+    """Tell how the mode stands: `read_only`, `reason`, `since` and `eta` (ISO 8601), `retry_after` in seconds.
+
+    `known` is false, and `read_only` null, where this process knows nothing of the switch and cannot ask for it.
+    """
+    now = window()
+    facts = {"known": now.known, "read_only": now.read_only if now.known else None, **now.as_json()}
+    return JsonResponse(facts if now else {**facts, "retry_after": None})
 
 
 @require_safe
@@ -32,15 +35,4 @@ def health(_request: HttpRequest) -> JsonResponse:
             cursor.execute("SELECT 1")
     except (DatabaseError, ReadOnlyRouterError):
         return JsonResponse({"status": "unavailable"}, status=HTTPStatus.SERVICE_UNAVAILABLE)
-    return JsonResponse({"status": "ok", "read_only": get_status(conf.primary()).read_only})
-
-
-def _facts() -> dict[str, Any]:
-    found = get_status(conf.primary())
-    return {
-        "read_only": found.read_only,
-        "reason": shown_reason(found),
-        "since": found.since.isoformat() if found.since else None,
-        "eta": found.eta.isoformat() if found.eta else None,
-        "retry_after": retry_after(found) if found.read_only else None,
-    }
+    return JsonResponse({"status": "ok", "read_only": window().read_only})

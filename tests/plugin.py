@@ -6,8 +6,9 @@ import os
 import secrets
 from collections.abc import Generator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 import psycopg
 import pytest
@@ -18,8 +19,16 @@ from tests.embedded import embedded_server
 # Every role and database of a run begins with this, so that a run removes its own and nothing else.
 PREFIX = f"rr_{os.getpid()}"
 SERVER_VARIABLE = "TEST_DATABASE_URL"
+# The folder of initdb and postgres for a run's own servers; the wheel's where it is not set.
+BINARIES_VARIABLE = "TEST_POSTGRES_BIN"
 # Set for the workers of a run that started its server itself.
 OWN_VARIABLE = "TEST_DATABASE_IS_OWN"
+# A developer's own, which libpq would take for sessions of the tests; passwords and certificates may be of the
+# server that was named. https://www.postgresql.org/docs/current/libpq-envars.html
+LIBPQ_VARIABLES = (
+    *("PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGUSER", "PGSERVICE", "PGOPTIONS", "PGAPPNAME"),
+    *("PGTARGETSESSIONATTRS", "PGCONNECT_TIMEOUT", "PGCLIENTENCODING", "PGDATESTYLE", "PGTZ", "PGGEQO"),
+)
 
 _stack = ExitStack()
 
@@ -27,6 +36,8 @@ _stack = ExitStack()
 @pytest.hookimpl(wrapper=True)
 def pytest_load_initial_conftests() -> Generator[None, None, None]:
     """Run before pytest-django imports the settings, which read DATABASE_URL."""
+    for name in LIBPQ_VARIABLES:
+        os.environ.pop(name, None)
     server = _server()
     os.environ[SERVER_VARIABLE] = server
     _stack.callback(clean, server)
@@ -50,7 +61,25 @@ def _server() -> str:
     if os.environ.get(SERVER_VARIABLE) and OWN_VARIABLE not in os.environ:
         return os.environ[SERVER_VARIABLE]
     os.environ[OWN_VARIABLE] = "1"
-    return _stack.enter_context(embedded_server())
+    folder = os.environ.get(BINARIES_VARIABLE)
+    server = _stack.enter_context(embedded_server(binaries=Path(folder) if folder else None))
+    _make_logins_cheap(server)
+    return server
+
+
+def _make_logins_cheap(server: str) -> None:
+    """Have passwords hashed once instead of 4096 times: a suite logs in by the ten thousand."""
+    parts = urlsplit(server)
+    with psycopg.connect(server, autocommit=True) as superuser:
+        if superuser.info.server_version < 160000:
+            return
+        superuser.execute("ALTER SYSTEM SET scram_iterations = 1")
+        superuser.execute("SELECT pg_reload_conf()")
+        superuser.execute("SET scram_iterations = 1")
+        change = sql.SQL("ALTER ROLE {} PASSWORD {}")
+        superuser.execute(
+            change.format(sql.Identifier(parts.username or ""), sql.Literal(unquote(parts.password or "")))
+        )
 
 
 def pytest_unconfigure() -> None:

@@ -43,6 +43,17 @@ def test_a_refused_command_whose_own_error_has_no_words_tells_its_kind(capsys: p
     assert capsys.readouterr().err.endswith("(LookupError)\n")
 
 
+class Planted(BaseCommand):
+    def handle(self, **_: Any) -> None:
+        raise ReadOnlyError("the reason is a\nb\x1b[2K")
+
+
+def test_a_reason_in_a_refusal_is_escaped(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        Planted().run_from_argv(["manage.py", "planted"])
+    assert capsys.readouterr().err == "CommandError: the reason is a\\nb\\x1b[2K\n"
+
+
 def test_traceback_shows_everything() -> None:
     with read_only(), pytest.raises(CommandError) as error:
         ClearSessions().run_from_argv(["manage.py", "clearsessions", "--traceback"])

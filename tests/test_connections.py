@@ -23,7 +23,7 @@ from readonly_router import (
     writable,
 )
 from readonly_router.conf import ProcessMode
-from readonly_router.connections import PairedConnectionHandler, install, open_transactions, resolve
+from readonly_router.connections.handler import PairedConnectionHandler, install, open_transactions, resolve
 from tests.database import entry, forget
 from tests.example.shop.models import Tag
 

@@ -69,7 +69,7 @@ def test_a_variable_is_told(name: str) -> None:
     assert f"`{name}`" in README
 
 
-@pytest.mark.parametrize("value", [value for value in conf._VALUES if value])
+@pytest.mark.parametrize("value", [value for value in conf.VALUES if value])
 def test_a_value_of_the_mode_is_told(value: str) -> None:
     assert f"`{value}`" in README
 

@@ -9,12 +9,11 @@ from rest_framework.exceptions import APIException
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.response import Response
 
-from .. import conf
-from ..connections import get_status
 from ..errors import ReadOnlyError
 from ..http import refused
 from ..http.exemptions import is_exempt, is_marked
-from ..http.responses import HEADER, PROBLEM, VALUE, problem, retry_after
+from ..http.responses import HEADER, PROBLEM, VALUE, problem
+from ..http.window import window
 
 
 class ReadOnlyUnavailable(APIException):  # type: ignore[misc]  # REST framework has no types
@@ -29,7 +28,7 @@ class ReadOnlyPermission(BasePermission):  # type: ignore[misc]  # REST framewor
     """Refuse unsafe methods with 503 while read-only, but for exempt views; forms vanish from the API's pages."""
 
     def has_permission(self, request: Any, view: Any) -> bool:
-        safe = request.method in SAFE_METHODS or not get_status(conf.primary()).read_only
+        safe = request.method in SAFE_METHODS or not window()
         if not safe and not _is_exempt(request, view):
             raise ReadOnlyUnavailable
         return True
@@ -54,9 +53,9 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     request = context["request"]
     if isinstance(error, ReadOnlyError):
         refused.note(request._request, error)
-    status = get_status(conf.primary())
-    response = Response(problem(status), status=ReadOnlyUnavailable.status_code)
-    response["Retry-After"] = str(retry_after(status))
+    now = window()
+    response = Response(problem(now), status=ReadOnlyUnavailable.status_code)
+    response["Retry-After"] = str(now.retry_after)
     response["Cache-Control"] = "no-store"
     response[HEADER] = VALUE
     renderer = getattr(request, "accepted_renderer", None)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-import sysconfig
 from collections.abc import Iterator
 from dataclasses import dataclass
 from inspect import CO_ASYNC_GENERATOR, CO_GENERATOR, CO_NESTED
@@ -14,9 +13,10 @@ from typing import Any
 
 from django.views import View
 
+from ..connections.blocks import READS, bare, first_word
+from ..connections.refusals import INSUFFICIENT_PRIVILEGE
 from ..errors import ReadOnlyError
-from ..refusals import INSUFFICIENT_PRIVILEGE
-from ..renewal import COMMENTS, may_write
+from .application import is_applications, is_framework
 from .exemptions import standing_behind
 
 # Whatever may hold data: literals, plain and between dollars.
@@ -29,9 +29,6 @@ _TABLE = re.compile(
 )
 # What writes in a SELECT, as PostgreSQL names it where it may not be used.
 _CALLED = re.compile(r"\b(?:function|procedure|sequence)\b")
-_LIBRARY = (sysconfig.get_path("stdlib"), "<frozen")
-_OURS = __name__.partition(".")[0]
-_FRAMEWORKS = {"django", "asgiref", "psycopg", "psycopg_pool", "rest_framework", _OURS}
 _DISPATCHER = "django.dispatch.dispatcher"
 
 
@@ -61,12 +58,10 @@ def blame(error: BaseException, view: Any = None) -> Blame:
 
 def is_read(error: ReadOnlyError) -> bool:
     """Tell whether a read was refused: the twin lacks a grant, and no window is the reason for that."""
-    if error.sqlstate != INSUFFICIENT_PRIVILEGE or re.search(
-        r"\b(?:function|procedure|sequence)\b", str(error.__cause__)
-    ):
+    if error.sqlstate != INSUFFICIENT_PRIVILEGE or _CALLED.search(str(error.__cause__)):
         return False
     text = _text(list(_frames(error.__traceback__)))
-    return bool(text) and not may_write(text)
+    return first_word(text) in READS
 
 
 def _frames(traceback: TracebackType | None) -> Iterator[FrameType]:
@@ -94,7 +89,7 @@ def _text(frames: list[FrameType]) -> str:
 
 def read(statement: str) -> tuple[str, str]:
     """Return a statement's verb and table, as far as they can be told at a glance; never a value."""
-    text = _LITERALS.sub("''", COMMENTS.sub("", statement))
+    text = _LITERALS.sub("''", bare(statement))
     # A query that changes data names it first: WITH gone AS (DELETE FROM ...) SELECT ...
     change = _CHANGE.search(text) if text[:4].upper() == "WITH" else None
     text = text[change.start() :] if change else text
@@ -147,14 +142,13 @@ def _is_middleware(frames: list[FrameType], index: int) -> bool:
 
 
 def _is_application(frame: FrameType) -> bool:
-    top = _module(frame).partition(".")[0]
-    return top not in _FRAMEWORKS and not frame.f_code.co_filename.startswith(_LIBRARY)
+    return not is_framework(_module(frame)) and not frame.f_code.co_filename.startswith("<frozen")
 
 
 def _can_be_skipped(frame: FrameType) -> bool:
-    """Tell whether a frame is of an application's function that has a dotted path and may return nothing."""
+    """Return whether a frame is of an application's function that has a dotted path and may return nothing."""
     lazy = frame.f_code.co_flags & (CO_GENERATOR | CO_ASYNC_GENERATOR)
-    return _is_application(frame) and not lazy and not _is_nested(frame)
+    return is_applications(_module(frame)) and not lazy and not _is_nested(frame)
 
 
 def _is_nested(frame: FrameType) -> bool:

@@ -11,6 +11,7 @@ from django.http import HttpRequest
 
 from .. import conf
 from ..errors import ConfigurationError
+from ..escaping import shortened
 
 V = TypeVar("V", bound=Callable[..., Any] | type)
 
@@ -102,7 +103,8 @@ def _patterns(listed: Sequence[str]) -> tuple[re.Pattern[str], ...]:
 def _pattern(text: str) -> re.Pattern[str]:
     try:
         return re.compile(text)
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise ConfigurationError(
-            f"READONLY_ROUTER_EXEMPT names the path pattern {text!r}, which is no regular expression ({error})."
+            f"READONLY_ROUTER_EXEMPT names the path pattern {shortened(text)}, which is no regular expression "
+            f"({error})."
         ) from None

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
-from datetime import datetime, timezone
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.template import Context, Engine, TemplateDoesNotExist
@@ -18,10 +16,14 @@ from django.utils.cache import patch_vary_headers
 from django.utils.http import escape_leading_slashes
 from django.utils.translation import gettext as _
 
-from .. import conf
 from ..mode import Status
+from .nonce import nonce_of
+from .request_mode import began_writable
+from .window import Window, window_of
 
 logger = logging.getLogger("readonly_router")
+
+T = TypeVar("T")
 
 PAGE, FRAGMENT = "readonly_router/503.html", "readonly_router/fragment.html"
 # A structured boolean. https://www.rfc-editor.org/rfc/rfc9651#name-booleans
@@ -35,13 +37,19 @@ def unavailable(request: HttpRequest, status: Status) -> HttpResponse:
 
     https://www.rfc-editor.org/rfc/rfc9457
     """
-    response = _form(request)(request, status)
-    response["Retry-After"] = str(retry_after(status))
+    form, window = chosen(request, page=_page, fragment=_fragment, problem=_problem), window_of(status)
+    response = for_now(form(request, window), seconds=window.retry_after)
+    mark(response)
+    return response
+
+
+def for_now(response: HttpResponse, *, seconds: int) -> HttpResponse:
+    """Return a 503 as one that is over in so many seconds, and that nobody keeps."""
+    response["Retry-After"] = str(seconds)
     response["Cache-Control"] = "no-store"
     patch_vary_headers(response, ("Accept", "HX-Request", "HX-Boosted", "Accept-Language"))
     # Django logs a 5xx as an error, and mails it to ADMINS: not each request of a planned window.
     cast(Any, response)._has_been_logged = True
-    mark(response)
     return response
 
 
@@ -50,31 +58,15 @@ def mark(response: HttpResponseBase) -> None:
     response[HEADER] = VALUE
 
 
-def retry_after(status: Status) -> int:
-    """Return the seconds until the window is expected to end."""
-    if status.eta is None:
-        return conf.retry_after()
-    left = (status.eta - datetime.now(timezone.utc)).total_seconds()
-    return max(1, round(left)) if left > 0 else conf.retry_after()
-
-
-def problem(status: Status) -> dict[str, Any]:
+def problem(window: Window) -> dict[str, Any]:
     """Return the problem details of RFC 9457, with the window's reason and times as extensions."""
     return {
         "type": "about:blank",
         "title": HTTPStatus.SERVICE_UNAVAILABLE.phrase,
         "status": int(HTTPStatus.SERVICE_UNAVAILABLE),
         "detail": _("This site is read-only at the moment: it can be read, but nothing can be saved."),
-        "reason": shown_reason(status),
-        "since": status.since.isoformat() if status.since else None,
-        "eta": status.eta.isoformat() if status.eta else None,
-        "retry_after": retry_after(status),
+        **window.as_json(),
     }
-
-
-def shown_reason(status: Status) -> str:
-    """Return the operator's words; what a process says of itself is for its logs, not for visitors."""
-    return status.reason if status.source == "switch" else ""
 
 
 def wants_html(request: HttpRequest) -> bool:
@@ -82,40 +74,57 @@ def wants_html(request: HttpRequest) -> bool:
     return request.get_preferred_type((PROBLEM, "application/json", *_PAGES)) in _PAGES
 
 
-def _form(request: HttpRequest) -> Callable[[HttpRequest, Status], HttpResponse]:
+def chosen(request: HttpRequest, *, page: T, fragment: T, problem: T) -> T:
+    """Return which of three forms of an answer the client asked for."""
     if request.headers.get("HX-Request") == "true":
         # https://htmx.org/reference/#request_headers
         whole = "true" in {request.headers.get(name) for name in ("HX-Boosted", "HX-History-Restore-Request")}
-        return _page if whole else _fragment
-    return _page if wants_html(request) else _problem
+        return page if whole else fragment
+    return page if wants_html(request) else problem
 
 
-def _problem(_request: HttpRequest, status: Status) -> HttpResponse:
-    return HttpResponse(json.dumps(problem(status)), content_type=PROBLEM, status=HTTPStatus.SERVICE_UNAVAILABLE)
+def _problem(_request: HttpRequest, window: Window) -> HttpResponse:
+    return HttpResponse(json.dumps(problem(window)), content_type=PROBLEM, status=HTTPStatus.SERVICE_UNAVAILABLE)
 
 
-def _page(request: HttpRequest, status: Status) -> HttpResponse:
-    return HttpResponse(render(PAGE, context(request, status)), status=HTTPStatus.SERVICE_UNAVAILABLE)
+def _page(request: HttpRequest, window: Window) -> HttpResponse:
+    return HttpResponse(render(PAGE, context(request, window)), status=HTTPStatus.SERVICE_UNAVAILABLE)
 
 
-def _fragment(request: HttpRequest, status: Status) -> HttpResponse:
-    response = HttpResponse(render(FRAGMENT, context(request, status)), status=HTTPStatus.SERVICE_UNAVAILABLE)
+def _fragment(request: HttpRequest, window: Window) -> HttpResponse:
+    response = HttpResponse(render(FRAGMENT, context(request, window)), status=HTTPStatus.SERVICE_UNAVAILABLE)
     # htmx swaps no error by itself; an event lets a page show it. https://htmx.org/headers/hx-trigger/
     response["HX-Trigger"] = "read-only"
     return response
 
 
-def context(request: HttpRequest, status: Status) -> dict[str, Any]:
+def context(request: HttpRequest, window: Window) -> dict[str, Any]:
     """Return what the templates show."""
     return {
-        "reason": shown_reason(status),
-        "since": status.since,
-        "eta": status.eta if status.eta and status.eta > datetime.now(timezone.utc) else None,
-        "retry_after": retry_after(status),
+        "reason": window.reason,
+        "since": window.since,
+        "eta": window.eta,
+        "retry_after": window.retry_after,
+        **of_the_language(),
+        "sent": request.method not in {"GET", "HEAD"},
+        "in_part": began_writable(request),
+        **ways_on(request),
+    }
+
+
+def of_the_language() -> dict[str, Any]:
+    """Return what a page says of its language."""
+    return {
         "language": translation.get_language() or "en",
         "right_to_left": translation.get_language_bidi(),
-        "sent": request.method not in {"GET", "HEAD"},
+    }
+
+
+def ways_on(request: HttpRequest) -> dict[str, Any]:
+    """Return where a page may lead: back to itself where it was only read, and home."""
+    return {
         "back": escape_leading_slashes(request.get_full_path()) if request.method in {"GET", "HEAD"} else "",
+        "csp_nonce": nonce_of(request),
         "home": f"{request.META.get('SCRIPT_NAME', '').rstrip('/')}/",
     }
 

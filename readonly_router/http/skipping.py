@@ -15,8 +15,9 @@ from asgiref.sync import iscoroutinefunction
 from django.dispatch import Signal
 
 from .. import conf
-from ..connections import is_read_only
+from ..connections.asking import is_read_only
 from ..errors import ConfigurationError, ReadOnlyError
+from .application import is_framework
 
 logger = logging.getLogger("readonly_router")
 
@@ -98,7 +99,7 @@ def install(paths: Iterable[str] | None = None) -> None:
     """
     replaced: dict[int, tuple[Any, Any]] = {}
     for path in conf.skipped() if paths is None else paths:
-        if says := wrong(path):
+        if says := wrong(path) or (guarded(path) if paths is None else ""):
             logger.warning("%s Nothing is skipped for it.", says)
         elif pair := _install(*locate(path)):
             replaced[id(pair[0])] = pair
@@ -151,6 +152,11 @@ def missing() -> Iterator[str]:
     yield from filter(None, map(wrong, conf.skipped()))
 
 
+def not_allowed() -> Iterator[str]:
+    """Return what is wrong with each path that may not be skipped."""
+    yield from filter(None, map(guarded, conf.skipped()))
+
+
 def wrong(path: str) -> str:
     """Return why a path cannot be skipped; empty when it can."""
     try:
@@ -161,6 +167,34 @@ def wrong(path: str) -> str:
     if isinstance(found, type) or not (known or callable(found)):
         return f"READONLY_ROUTER_SKIP names {path!r}, which is no function; name a function or a method."
     return ""
+
+
+def guarded(path: str) -> str:
+    """Return why a path may not be skipped although it could be; empty when it may.
+
+    What a framework does may be what protects the site: skipping a method of Django's switched off CSRF.
+    """
+    if is_framework(path) or any(map(is_framework, _homes(path))):
+        return (
+            f"READONLY_ROUTER_SKIP names {path!r}, which is of a framework and may be what protects the site "
+            "(without it CSRF tokens or permissions are not checked); name the function of yours that writes."
+        )
+    return ""
+
+
+def _homes(path: str) -> Iterator[str]:
+    """Return the modules in which the owner and the function of a path are really defined."""
+    try:
+        owner, _, found = locate(path)
+    except ConfigurationError:
+        return  # told as such
+    if isinstance(owner, type):
+        yield owner.__module__
+    plain = getattr(found, "__func__", found)
+    module = str(getattr(plain, "__module__", "")) if hasattr(plain, "__qualname__") else ""
+    # A model's own save() is Django's function, in a class that is not.
+    if not module.startswith("django.db.models."):
+        yield module
 
 
 # -- who refers to it already

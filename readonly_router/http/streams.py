@@ -8,10 +8,10 @@ from typing import Any, cast
 
 from django.http import FileResponse, HttpResponseBase, StreamingHttpResponse
 
-from ..errors import ReadOnlyError
+from ..errors import ReadOnlyError, SessionEndedError, TwinLoginError
 
-# Called with a refusal that came before the first byte.
-Refused = Callable[[ReadOnlyError], HttpResponseBase]
+# Called with a refusal, or the error of a twin that cannot log in, that came before the first byte.
+Refused = Callable[[ReadOnlyError | TwinLoginError | SessionEndedError], HttpResponseBase]
 
 
 def is_drawn(response: HttpResponseBase) -> bool:
@@ -32,7 +32,7 @@ def drawn(response: HttpResponseBase, refused: Refused) -> HttpResponseBase:
             first.append(next(chunks))
     except StopIteration:
         chunks = iter(())
-    except ReadOnlyError as error:
+    except (ReadOnlyError, TwinLoginError, SessionEndedError) as error:
         return refused(error)
     except Exception as error:  # noqa: BLE001 - raised again where it would have been: as the server sends it
         chunks = _raised(error)
@@ -50,7 +50,7 @@ async def adrawn(response: HttpResponseBase, refused: Refused) -> HttpResponseBa
             first.append(await anext(chunks))
     except StopAsyncIteration:
         chunks = _alater(())
-    except ReadOnlyError as error:
+    except (ReadOnlyError, TwinLoginError, SessionEndedError) as error:
         return refused(error)
     except Exception as error:  # noqa: BLE001 - kept, and raised where it is consumed
         chunks = _alater(_raised(error))

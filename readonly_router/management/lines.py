@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .. import conf, mode
 from ..durations import written
+from ..switch.events import Event
 from ..switch.receipt import Receipt, Verdict
 from ..switch.spec import State
-
-if TYPE_CHECKING:
-    from ..models import Event
 
 
 def state(alias: str, found: State | str) -> Iterator[str]:
@@ -31,6 +29,10 @@ def state(alias: str, found: State | str) -> Iterator[str]:
         yield f"  reason: {found.reason or 'none given'}"
         yield f"  expected to end: {_time(found.eta) if found.eta else 'not said'}"
         yield f"  fenced: {', '.join(found.fenced)}"
+        if found.digest:
+            yield f"  the receipt kept with the switch: sha256 {found.digest}"
+    if found.reads_from:
+        yield f"  reads come from {found.reads_from}: a replica, by READONLY_ROUTER_REPLICAS"
     for role, count in sorted(found.sessions.items()):
         yield f"  sessions of {role}: {count}"
     for line in found.warnings:
@@ -44,19 +46,28 @@ def receipt(found: Receipt) -> Iterator[str]:
     yield f"{found.alias}: READ-ONLY, proved at {_time(found.proved_at)} (after {took})"
     yield f"  database {horizon.database} on server {horizon.system_identifier}, timeline {horizon.timeline}"
     yield f"  lsn {horizon.lsn}, next transaction {horizon.next_xid}, {len(horizon.sequences)} sequences"
+    yield f"  {digest(found)}"
     yield f"  fenced: {', '.join(found.roles)} ({found.fence}); sessions ended: {found.ended}"
     for name in found.uncovered:
         yield f"  NOT COVERED: login {name} may write here; name it with --writer"
+    if found.reads_from:
+        yield f"  NOT COVERED: reads come from {found.reads_from}, a replica by READONLY_ROUTER_REPLICAS"
     if horizon.unreadable:
         yield f"  NOT COVERED: {len(horizon.unreadable)} sequences cannot be read by this login"
     if found.superusers:
         yield f"  not bound by anything: superusers {', '.join(found.superusers)}"
 
 
+def digest(found: Receipt) -> str:
+    """Return what tells a receipt from every other, and from an altered one."""
+    return f"receipt sha256 {found.digest}"
+
+
 def verdict(found: Verdict, of: Receipt) -> Iterator[str]:
     """Return what was written since a receipt."""
     outcome = "nothing was written" if found.clean else "WRITTEN, or not to be told"
     yield f"{of.alias}: {outcome} since {_time(of.proved_at)}"
+    yield f"  {digest(of)}"
     for line in (*found.moved, *(f"note: {line}" for line in found.noted)):
         yield f"  {line}"
 
@@ -70,7 +81,8 @@ def event(found: Event) -> str:
         parts.append("proved" if found.receipt is not None else "not proved")
     if found.kind == "exec":
         command, status = found.details.get("command", []), found.details.get("status", "not known")
-        parts.append(f"{' '.join(command)!r}, exit status {status}")
+        said = " ".join(map(str, command)) if isinstance(command, list) else str(command)
+        parts.append(f"{said!r}, exit status {status}")
     if found.reason:
         parts.append(f"({found.reason})")
     return " ".join(parts)
@@ -94,7 +106,7 @@ def state_object(alias: str, found: State | str) -> dict[str, Any]:
 
 
 def is_read_only(found: State | str) -> bool:
-    """Tell whether this process is read-only on a writer, by its environment or by the switch."""
+    """Return whether this process is read-only on a writer, by its environment or by the switch."""
     process = mode.process()
     if process is not conf.ProcessMode.FOLLOW:
         return process is not conf.ProcessMode.WRITABLE

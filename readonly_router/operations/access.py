@@ -15,17 +15,17 @@ View = Callable[..., HttpResponseBase]
 
 
 def may_see(user: Any) -> bool:
-    """Tell whether somebody may see how the switch stands."""
+    """Return whether somebody may see how the switch stands."""
     return bool(user.has_perm(SEE) or may_switch(user))
 
 
 def may_switch(user: Any) -> bool:
-    """Tell whether somebody may throw the switch."""
+    """Return whether somebody may throw the switch."""
     return bool(user.has_perm(SWITCH))
 
 
 def may_migrate(user: Any) -> bool:
-    """Tell whether somebody may see and run unapplied migrations."""
+    """Return whether somebody may see and run unapplied migrations."""
     return bool(user.has_perm(MIGRATE))
 
 

@@ -9,12 +9,11 @@ from typing import Any
 from django.contrib.admin.sites import AdminSite
 from django.http import HttpRequest, HttpResponseBase
 from django.template.loader import render_to_string
-from django.utils import timezone
 
 from .. import conf
-from ..connections import any_read_only, get_status
-from ..http.responses import shown_reason
-from ..mode import Status
+from ..connections.asking import get_status
+from ..connections.handler import any_read_only
+from ..http.window import window_of
 from . import access, places
 
 TEMPLATE = "readonly_router/operations/banner.html"
@@ -60,18 +59,11 @@ def _place(response: Any) -> int | None:
 def _context(site: AdminSite, request: HttpRequest) -> dict[str, Any]:
     user = getattr(request, "user", None)
     return {
-        "read_only_pairs": [_shown(get_status(alias)) for alias in conf.twins() if get_status(alias).read_only],
-        "board_url": places.url(site, places.BOARD) if user is not None and access.may_see(user) else "",
-    }
-
-
-def _shown(status: Status) -> dict[str, Any]:
-    eta = status.eta if status.eta and status.eta > timezone.now() else None
-    return {
-        "alias": status.alias,
-        "since": status.since,
-        "eta": eta,
-        "reason": shown_reason(status),
-        "by_process": status.source == "process",
+        "read_only_pairs": [
+            {"window": window_of(status), "by_process": status.source == "process"}
+            for status in map(get_status, conf.twins())
+            if status.read_only
+        ],
         "named": len(conf.twins()) > 1,
+        "board_url": places.url(site, places.BOARD) if user is not None and access.may_see(user) else "",
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from django.db import DatabaseError
 from django.utils import timezone
@@ -52,6 +53,11 @@ class Board:
         return tuple(p.alias for p in self.pairs if p.state and not (p.state.read_only and p.state.proved))
 
     @property
+    def switched(self) -> tuple[str, ...]:
+        """Return the aliases of which it is known that the switch is on."""
+        return tuple(p.alias for p in self.pairs if p.state and p.state.read_only)
+
+    @property
     def read_only(self) -> tuple[str, ...]:
         """Return the aliases that can be opened again, those that are not known included."""
         return tuple(p.alias for p in self.pairs if p.state is None or p.state.read_only)
@@ -90,19 +96,24 @@ def _events(alias: str) -> Iterator[Event]:
 
 def told(event: Event) -> str:
     """Return what an act led to, in a few words."""
-    details = event.details
+    # The site's own table: what no command wrote is shown all the same, for this page throws the switch.
+    details = event.details if isinstance(event.details, dict) else {}
     if event.kind == "on":
         return _("proved") if event.receipt is not None else _("not proved")
     if event.kind == "exec":
         status = details.get("status", "?")
         return _("%(command)s: exit status %(status)s") % {
-            "command": " ".join(details.get("command", [])),
+            "command": " ".join(map(str, _list(details.get("command")))),
             "status": status,
         }
     if event.kind == "migrate":
         applied = details.get("applied")
         return _("%(applied)s of %(planned)s applied") % {
-            "applied": "?" if applied is None else len(applied),
-            "planned": len(details.get("plan", [])),
+            "applied": "?" if applied is None else len(_list(applied)),
+            "planned": len(_list(details.get("plan"))),
         }
     return ""
+
+
+def _list(found: Any) -> list[Any]:
+    return found if isinstance(found, list) else []

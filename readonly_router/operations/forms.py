@@ -69,6 +69,10 @@ class Databases(forms.Form):
         """Return the aliases of the writers that are meant."""
         return tuple(self.cleaned_data.get("databases") or self.aliases)
 
+    def options(self) -> dict[str, Any]:
+        """Return what was said, as the library's functions take it."""
+        return {"databases": self.chosen(), "reason": self.cleaned_data["reason"]}
+
 
 class Off(Databases):
     """What is said when the site is opened again."""
@@ -76,16 +80,31 @@ class Off(Databases):
     verb = "off"
 
 
-class On(Databases):
-    """What is said when the site is made read-only."""
+class Amend(Databases):
+    """What is said from now on of a window that is open; what is left empty stays as it was told."""
 
-    verb = "on"
+    verb = "amend"
 
     eta = WrittenDuration(
         label=gettext_lazy("Expected to last"),
         required=False,
         help_text=gettext_lazy("Such as 30m or 1h30m, from now; visitors are told when to come back."),
     )
+
+    def expected_end(self) -> datetime | None:
+        """Return when the window is expected to end, from now."""
+        lasts = self.cleaned_data["eta"]
+        return None if lasts is None else timezone.now() + timedelta(seconds=lasts)
+
+    def options(self) -> dict[str, Any]:
+        return {**super().options(), "eta": self.expected_end()}
+
+
+class On(Amend):
+    """What is said when the site is made read-only."""
+
+    verb = "on"
+
     grace = WrittenDuration(
         label=gettext_lazy("Grace"),
         help_text=gettext_lazy("How long sessions that are at work may go on before they are ended once idle."),
@@ -111,14 +130,12 @@ class On(Databases):
             self.add_error("grace", _("The grace must be over before it gives up; make it shorter."))
         return cleaned
 
-    def expected_end(self) -> datetime | None:
-        """Return when the window is expected to end, from now."""
-        lasts = self.cleaned_data["eta"]
-        return None if lasts is None else timezone.now() + timedelta(seconds=lasts)
-
     def deadline_of_each(self) -> float:
         """Return the deadline of each database: they are drained one after another, within one request."""
         return float(self.cleaned_data["deadline"]) / len(self.chosen())
+
+    def options(self) -> dict[str, Any]:
+        return {**super().options(), "grace": self.cleaned_data["grace"], "deadline": self.deadline_of_each()}
 
 
 def _text(duration: float) -> str:

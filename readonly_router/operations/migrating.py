@@ -12,15 +12,16 @@ from django.db import connections
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.recorder import MigrationRecorder
 
+from .. import advisory
 from ..errors import ReadOnlyRouterError
-from ..roles.logins import first_line
+from ..logins import first_line
 from ..scopes import writable
-from ..switch import catalog
-from ..switch.flip import add_details, write_event
+from ..switch import events
 from ..switch.spec import Operator, Target, Tell
-from ..switch.targets import session, target_for
-from ..switch.throws import refuse_locked, told_in_one_line
-from . import plan
+from ..switch.targets import target_for
+from ..switch.throws import refuse_locked
+from .plan import digest
+from .unapplied import unapplied
 
 # One run of the page at a time in a database; of the session that migrates, so that it lasts as long as that.
 MIGRATE_LOCK = "readonly_router:migrate"
@@ -66,17 +67,12 @@ def migrate(alias: str, *, expected: str, by: str, tell: Tell) -> tuple[str, ...
     refuse_locked()
     target = target_for(alias)
     with writable(), _alone(alias):
-        names = tuple(str_of(migration) for migration in plan.unapplied(MigrationExecutor(connections[alias])))
-        if plan.digest(names) != expected:
+        names = tuple(map(str, unapplied(MigrationExecutor(connections[alias]))))
+        if digest(names) != expected:
             raise MigratingError(
                 "What is unapplied is not what was confirmed any more, so nothing was run; look at it again."
             )
         return _recorded(target, names, by=by, tell=tell)
-
-
-def str_of(migration: Any) -> str:
-    """Return a migration as the plan calls it."""
-    return f"{migration.app_label}.{migration.name}"
 
 
 @contextmanager
@@ -85,18 +81,18 @@ def _alone(alias: str) -> Iterator[None]:
     wrapper: Any = connections[alias]
     wrapper.ensure_connection()
     held = wrapper.connection
-    if not catalog.try_lock(held, MIGRATE_LOCK):
+    if not advisory.try_lock(held, MIGRATE_LOCK):
         raise MigratingError(f"Migrations are being run on '{alias}' at this moment; wait for their end.")
     try:
         yield
     finally:
         # A pool would keep the session, and the lock with it.
         with suppress(psycopg.Error):
-            catalog.unlock(held, MIGRATE_LOCK)
+            advisory.unlock(held, MIGRATE_LOCK)
 
 
 def _recorded(target: Target, names: tuple[str, ...], *, by: str, tell: Tell) -> tuple[str, ...]:
-    event = _record(target, names, by)
+    event = events.begin(target, "migrate", Operator.here(by), {"plan": list(names)})
     failure: BaseException | None = None
     try:
         call_command(
@@ -110,23 +106,14 @@ def _recorded(target: Target, names: tuple[str, ...], *, by: str, tell: Tell) ->
     except BaseException as error:  # noqa: BLE001 - a migration is anybody's code; told with what was applied
         failure = error
     applied = _applied(target.alias, names)
-    _complete(target, event, applied, failure)
-    if failure is not None:
-        raise MigratingError.of(f"{type(failure).__name__}: {first_line(failure)}", applied=applied) from failure
-    return applied
-
-
-def _record(target: Target, names: tuple[str, ...], by: str) -> int:
-    with session(target) as connection, told_in_one_line():
-        return write_event(connection, target, "migrate", Operator.here(by), details={"plan": list(names)})
-
-
-def _complete(target: Target, event: int, applied: tuple[str, ...], failure: BaseException | None) -> None:
-    details = {"applied": list(applied), "status": "applied" if failure is None else "failed"}
-    if failure is not None:
-        details["error"] = f"{type(failure).__name__}: {first_line(failure)}"
-    with session(target) as connection, told_in_one_line():
-        add_details(connection, event, details)
+    if failure is None:
+        if unnoted := events.complete(target, event, {"applied": applied, "status": "applied"}):
+            raise MigratingError.of(f"All is applied, but that could not be noted: {unnoted}", applied=applied)
+        return applied
+    message = f"{type(failure).__name__}: {first_line(failure)}"
+    if unnoted := events.complete(target, event, {"applied": applied, "status": "failed", "error": message}):
+        tell(f"That could not be noted: {unnoted}\n")
+    raise MigratingError.of(message, applied=applied) from failure
 
 
 def _applied(alias: str, names: tuple[str, ...]) -> tuple[str, ...]:

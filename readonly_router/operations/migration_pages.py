@@ -13,11 +13,12 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from .. import conf, mode
+from ..http.nonce import nonce_of
 from ..switch.spec import Tell
 from . import access, places
 from .migrating import MigratingError, migrate
-from .plan import plan_of
 from .streaming import stream
+from .unapplied import plan_of
 
 FOLDER = "readonly_router/operations"
 
@@ -72,5 +73,6 @@ def _context(request: HttpRequest, site: AdminSite) -> dict[str, Any]:
     request.current_app = site.name
     return {
         **site.each_context(request),
+        "csp_nonce": nonce_of(request),
         "board_url": places.url(site, places.BOARD) if access.may_see(request.user) else "",
     }

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 from django.db import DatabaseError, connections
 
-from .. import conf, following
+from .. import conf
 from ..errors import ReadOnlyRouterError
-from ..watch import load_driver
+from ..following import looking
+from ..following.watch import load_driver
 
 
 def learn(aliases: Iterable[str]) -> None:
     """Ask for the switches of these writers, through their twins; what cannot be asked is heard of later."""
     for alias in aliases:
-        wrapper: Any = connections[conf.twins()[alias]]
+        # A replica knows of none.
+        twin, handler = conf.twins()[alias], cast(Any, connections)
+        wrapper = handler.real(alias if twin in conf.replicas() else twin)
         with suppress(DatabaseError, ReadOnlyRouterError, load_driver().Error):
             wrapper.ensure_connection()
-            following.ask(alias, wrapper.connection)
+            looking.ask(alias, wrapper.connection)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.contrib.admin.sites import AdminSite
@@ -11,10 +11,12 @@ from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
+from ..http.nonce import nonce_of
 from ..switch import off, on
+from ..switch.amend import amend_switch
 from ..switch.spec import Tell
 from . import access, board, places
-from .forms import Databases, Off, On
+from .forms import Amend, Databases, Off, On
 from .news import learn
 from .streaming import stream
 
@@ -39,91 +41,85 @@ def script(request: HttpRequest, site: AdminSite) -> HttpResponseBase:  # noqa: 
 @access.only(access.may_switch)
 def switch_on(request: HttpRequest, site: AdminSite) -> HttpResponseBase:
     """Have it confirmed, then make the site read-only and show how that goes."""
-    form = On(request.POST)
-    if not form.is_valid():
-        return _board(request, site, on=form)
-    if "confirmed" not in request.POST:
-        return _confirm(request, site, form, verb="on", title=_("Switch read-only?"))
-    by = request.user.get_username()
 
-    def work(tell: Tell) -> Mapping[str, Any]:
-        receipts = on.switch_on(
-            form.chosen(),
-            reason=form.cleaned_data["reason"],
-            eta=form.expected_end(),
-            grace=form.cleaned_data["grace"],
-            deadline=form.deadline_of_each(),
-            by=by,
-            tell=_as_lines(tell),
-        )
-        learn(form.chosen())
-        return {"receipts": [(receipt, receipt.to_json(indent=2)) for receipt in receipts]}
+    def switch(**options: Any) -> Mapping[str, Any]:
+        return {"receipts": [(receipt, receipt.to_json(indent=2)) for receipt in on.switch_on(**options)]}
 
-    return _run(request, site, work, verb="on", title=_("Switching read-only"))
+    question, title = _("Switch read-only?"), _("Switching read-only")
+    return _switch(request, site, On(request.POST), switch, question=question, title=title)
 
 
 @require_POST
 @access.only(access.may_switch)
 def switch_off(request: HttpRequest, site: AdminSite) -> HttpResponseBase:
     """Have it confirmed, then open the site again and show how that goes."""
-    form = Off(request.POST)
+
+    def switch(**options: Any) -> Mapping[str, Any]:
+        return {"opened": off.switch_off(**options)}
+
+    question, title = _("Open the site again?"), _("Opening the site again")
+    return _switch(request, site, Off(request.POST), switch, question=question, title=title)
+
+
+@require_POST
+@access.only(access.may_switch)
+def amend(request: HttpRequest, site: AdminSite) -> HttpResponseBase:
+    """Replace the reason and the expected end of a window that is open."""
+
+    def switch(**options: Any) -> Mapping[str, Any]:
+        return {"amended": amend_switch(**options)}
+
+    return _switch(request, site, Amend(request.POST), switch, title=_("Replacing what visitors are told"))
+
+
+def _switch(
+    request: HttpRequest,
+    site: AdminSite,
+    form: Databases,
+    switch: Callable[..., Mapping[str, Any]],
+    *,
+    title: str,
+    question: str = "",
+) -> HttpResponseBase:
+    """Show a form that is wrong again, ask the question where there is one, or do it and show how that goes."""
     if not form.is_valid():
-        return _board(request, site, off=form)
-    if "confirmed" not in request.POST:
-        return _confirm(request, site, form, verb="off", title=_("Open the site again?"))
+        return _board(request, site, form)
+    if question and "confirmed" not in request.POST:
+        pairs = [pair for pair in board.board().pairs if pair.alias in form.chosen()]
+        own = {"title": question, "form": form, "pairs": pairs}
+        return TemplateResponse(request, f"{FOLDER}/confirm.html", _context(request, site, own))
     by = request.user.get_username()
 
     def work(tell: Tell) -> Mapping[str, Any]:
-        reason = form.cleaned_data["reason"]
-        opened = off.switch_off(form.chosen(), reason=reason, by=by, tell=_as_lines(tell))
+        result = switch(**form.options(), by=by, tell=lambda line: tell(f"{line}\n"))
         learn(form.chosen())
-        return {"opened": opened}
+        return result
 
-    return _run(request, site, work, verb="off", title=_("Opening the site again"))
+    context = _context(request, site, {"title": title, "back_url": places.url(site, places.BOARD)})
+    return stream(
+        request, work, template=f"{FOLDER}/running.html", result=f"{FOLDER}/switched.html", context=context
+    )
 
 
-def _as_lines(tell: Tell) -> Tell:
-    return lambda line: tell(f"{line}\n")
-
-
-def _board(request: HttpRequest, site: AdminSite, *, on: On | None = None, off: Off | None = None) -> HttpResponse:
+def _board(request: HttpRequest, site: AdminSite, wrong: Databases | None = None) -> HttpResponse:
     found = board.board()
-    may_switch = access.may_switch(request.user)
     own = {
+        "title": _("Read-only mode"),
         "board": found,
         "history": [(event, board.told(event)) for event in board.events()],
         "history_url": places.url(site, "readonly_router_event_changelist"),
         "migrations_url": places.migrations_url(request.user),
-        "may_switch": may_switch,
-        "on": on or (On(chosen=found.writable) if found.writable else None),
-        "off": off or (Off(chosen=found.read_only) if found.read_only else None),
+        "may_switch": access.may_switch(request.user),
+        "on": On(chosen=found.writable) if found.writable else None,
+        "amend": Amend(chosen=found.switched) if found.switched else None,
+        "off": Off(chosen=found.read_only) if found.read_only else None,
         "script_url": places.url(site, places.SCRIPT),
+        **({wrong.verb: wrong} if wrong else {}),
     }
-    status = 422 if on or off else 200
-    return _page(request, site, "board", {"title": _("Read-only mode"), **own}, status=status)
+    context = _context(request, site, own)
+    return TemplateResponse(request, f"{FOLDER}/board.html", context, status=422 if wrong else 200)
 
 
-def _confirm(request: HttpRequest, site: AdminSite, form: Databases, *, verb: str, title: str) -> HttpResponse:
-    pairs = [pair for pair in board.board().pairs if pair.alias in form.chosen()]
-    return _page(request, site, "confirm", {"title": title, "form": form, "pairs": pairs, "verb": verb})
-
-
-def _page(
-    request: HttpRequest, site: AdminSite, name: str, own: dict[str, Any], *, status: int = 200
-) -> HttpResponse:
+def _context(request: HttpRequest, site: AdminSite, own: Mapping[str, Any]) -> dict[str, Any]:
     request.current_app = site.name
-    context = {**site.each_context(request), **own}
-    return TemplateResponse(request, f"{FOLDER}/{name}.html", context, status=status)
-
-
-def _run(request: HttpRequest, site: AdminSite, work: Any, *, verb: str, title: str) -> HttpResponseBase:
-    request.current_app = site.name
-    context = {
-        **site.each_context(request),
-        "title": title,
-        "verb": verb,
-        "back_url": places.url(site, places.BOARD),
-    }
-    return stream(
-        request, work, template=f"{FOLDER}/running.html", result=f"{FOLDER}/switched.html", context=context
-    )
+    return {**site.each_context(request), "csp_nonce": nonce_of(request), **own}

@@ -11,7 +11,8 @@ from django.utils.translation import gettext as _
 
 from . import access
 
-BOARD, ON, OFF, SCRIPT = "read_only", "read_only_on", "read_only_off", "read_only_script"
+BOARD, ON, OFF, AMEND = "read_only", "read_only_on", "read_only_off", "read_only_amend"
+SCRIPT = "read_only_script"
 MIGRATIONS = "readonly_router_migrations"
 APP = "readonly_router"
 

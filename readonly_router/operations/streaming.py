@@ -40,9 +40,9 @@ class Running:
     `told` is what the template of the result gets: what the work returned, or `error`, a text, and `error_lines`.
     """
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: Work, *, silence: float) -> None:
         self.told: Mapping[str, Any] = {}
-        self._work = work
+        self._work, self._silence = work, silence
         self._said: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="readonly_router.operations")
 
@@ -52,7 +52,7 @@ class Running:
     def next_said(self) -> str | None:
         """Return what the work says next, empty after a silence; None is its end."""
         try:
-            return self._said.get(timeout=SILENCE_SECONDS)
+            return self._said.get(timeout=self._silence)
         except queue.Empty:
             return ""
 
@@ -95,7 +95,7 @@ def stream(
 ) -> StreamingHttpResponse:
     """Return a page of `template` that tells what the work says, line by line, and then its `result`."""
     page = _page(request, template, result, context)
-    chunks: Any = _sent_async(page, work) if isinstance(request, ASGIRequest) else _sent(page, work)
+    chunks: Any = sent_async(page, work) if isinstance(request, ASGIRequest) else sent(page, work)
     response = StreamingHttpResponse(chunks)
     # nginx keeps answers back otherwise. https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_buffering
     response["X-Accel-Buffering"] = "no"
@@ -112,20 +112,22 @@ def _page(request: HttpRequest, template: str, result: str, context: dict[str, A
     return Page(before=before, between=between, after=after, result=result)
 
 
-def _sent(page: Page, work: Work) -> Iterator[str]:
+def sent(page: Page, work: Work, *, silence: float = SILENCE_SECONDS) -> Iterator[str]:
+    """Yield the page in parts; after `silence` seconds without a word a sign of life."""
     yield page.before
     leave_writers()
-    running = Running(work)
+    running = Running(work, silence=silence)
     running.start()
     while (said := running.next_said()) is not _END:
         yield escape(said) if said else SIGN_OF_LIFE
     yield page.ending(running.told)
 
 
-async def _sent_async(page: Page, work: Work) -> AsyncIterator[str]:
+async def sent_async(page: Page, work: Work, *, silence: float = SILENCE_SECONDS) -> AsyncIterator[str]:
+    """Yield the same for an asynchronous server."""
     yield page.before
     await sync_to_async(leave_writers)()
-    running = Running(work)
+    running = Running(work, silence=silence)
     running.start()
     while (said := await asyncio.to_thread(running.next_said)) is not _END:
         yield escape(said) if said else SIGN_OF_LIFE

@@ -22,6 +22,7 @@ def patterns(site: AdminSite) -> list[URLPattern]:
         path("read-only/", of_site(site, pages.show), name=places.BOARD),
         path("read-only/on/", of_site(site, pages.switch_on), name=places.ON),
         path("read-only/off/", of_site(site, pages.switch_off), name=places.OFF),
+        path("read-only/amend/", of_site(site, pages.amend), name=places.AMEND),
         path("read-only/live.js", of_site(site, pages.script), name=places.SCRIPT),
     ]
 

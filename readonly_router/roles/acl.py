@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
-import psycopg
-
-from .questions import Questions, actor
-from .spec import DefaultGrant, Grant, Role
+from .questions import Questions, acted
+from .spec import DefaultGrant, Grant
 
 # Functions of pg_catalog that write, lock or signal beyond the session and that PUBLIC may execute.
 WRITING_FUNCTIONS = (
@@ -21,172 +20,136 @@ WRITING_FUNCTIONS = (
 # Extensions whose functions open connections of their own, with whatever login they are told.
 OUTGOING_EXTENSIONS = ("dblink",)
 
-# Every privilege one grantee holds by name (0 is PUBLIC), as the object is spelt in GRANT.
+# In `acldefault` and `aclexplode`; no role has this OID.
+PUBLIC = 0
+
+# Every privilege some grantees hold by name, as the object is spelt in GRANT. Relations and routines with the same
+# ACL are judged once, and spelt only where there is something to tell.
 _GRANTS = """WITH acl AS (
-    SELECT CASE relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END AS kind,
-           format('%%I.%%I', n.nspname, relname) AS target, relowner AS owner, relacl AS acl, ''::name AS part,
+    SELECT CASE relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END AS kind, array_agg(c.oid) AS objects,
+           '' AS target, relowner AS owner, relacl AS acl, ''::name AS part,
            n.nspname = 'pg_catalog' OR n.nspname = 'information_schema' AS system, '' AS reason
       FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
-      WHERE relacl IS NOT NULL AND relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+      WHERE relacl IS NOT NULL AND relkind IN ('r', 'p', 'v', 'm', 'f', 'S') GROUP BY 1, 4, 5, 7
     UNION ALL
-    SELECT 'TABLE', format('%%I.%%I', n.nspname, relname), relowner, attacl, attname, n.nspname = 'pg_catalog', ''
+    SELECT 'TABLE', ARRAY[c.oid], '', relowner, attacl, attname, n.nspname = 'pg_catalog', ''
       FROM pg_attribute JOIN pg_class c ON c.oid = attrelid JOIN pg_namespace n ON n.oid = relnamespace
       WHERE attacl IS NOT NULL AND NOT attisdropped
     UNION ALL
-    SELECT 'SCHEMA', quote_ident(nspname), nspowner, nspacl, '', nspname ~ '^pg_', ''
-      FROM pg_namespace WHERE nspacl IS NOT NULL
-    UNION ALL
-    SELECT 'DATABASE', quote_ident(datname), datdba, coalesce(datacl, acldefault('d', datdba)), '', false, ''
-      FROM pg_database WHERE datname = current_database()
-    UNION ALL
-    SELECT 'ROUTINE', p.oid::regprocedure::text, proowner, coalesce(proacl, acldefault('f', proowner)), '', false,
+    SELECT 'ROUTINE', array_agg(p.oid), '', proowner, coalesce(proacl, acldefault('f', proowner)), '', false,
            CASE WHEN prosecdef THEN 'security definer' WHEN e.extname IS NOT NULL THEN 'connects out'
                 WHEN pronamespace <> 'pg_catalog'::regnamespace THEN ''
                 WHEN proname = ANY (%(writing)s) THEN 'writes' ELSE 'system function' END
       FROM pg_proc p LEFT JOIN pg_depend x ON x.classid = 'pg_proc'::regclass AND x.objid = p.oid
            AND x.deptype = 'e' LEFT JOIN pg_extension e ON e.oid = x.refobjid AND e.extname = ANY (%(outgoing)s)
-      WHERE %(grantee)s <> 0 OR prosecdef OR e.extname IS NOT NULL
-         OR (pronamespace = 'pg_catalog'::regnamespace AND proname = ANY (%(writing)s))
+      GROUP BY 4, 5, 8
     UNION ALL
-    SELECT 'FOREIGN SERVER', quote_ident(srvname), srvowner, srvacl, '', false, 'reaches another server'
-      FROM pg_foreign_server
+    SELECT 'SCHEMA', ARRAY[oid], quote_ident(nspname), nspowner, nspacl, '', nspname ~ '^pg_', ''
+      FROM pg_namespace WHERE nspacl IS NOT NULL
     UNION ALL
-    SELECT 'FOREIGN DATA WRAPPER', quote_ident(fdwname), fdwowner, fdwacl, '', false, ''
+    SELECT 'DATABASE', ARRAY[oid], quote_ident(datname), datdba, coalesce(datacl, acldefault('d', datdba)), '',
+           false, '' FROM pg_database WHERE datname = current_database()
+    UNION ALL
+    SELECT 'FOREIGN SERVER', ARRAY[oid], quote_ident(srvname), srvowner, srvacl, '', false,
+           'reaches another server' FROM pg_foreign_server
+    UNION ALL
+    SELECT 'FOREIGN DATA WRAPPER', ARRAY[oid], quote_ident(fdwname), fdwowner, fdwacl, '', false, ''
       FROM pg_foreign_data_wrapper
     UNION ALL
-    SELECT 'LARGE OBJECT', oid::text, lomowner, lomacl, '', false, '' FROM pg_largeobject_metadata
+    SELECT 'LARGE OBJECT', ARRAY[oid], oid::text, lomowner, lomacl, '', false, '' FROM pg_largeobject_metadata
       WHERE lomacl IS NOT NULL
     UNION ALL
-    SELECT 'TABLESPACE', quote_ident(spcname), spcowner, spcacl, '', false, '' FROM pg_tablespace
+    SELECT 'TABLESPACE', ARRAY[oid], quote_ident(spcname), spcowner, spcacl, '', false, '' FROM pg_tablespace
     UNION ALL
-    SELECT 'TYPE', format_type(oid, NULL), typowner, typacl, '', false, '' FROM pg_type WHERE typacl IS NOT NULL
+    SELECT 'TYPE', ARRAY[oid], format_type(oid, NULL), typowner, typacl, '', false, '' FROM pg_type
+      WHERE typacl IS NOT NULL
     UNION ALL
-    SELECT 'LANGUAGE', quote_ident(lanname), lanowner, lanacl, '', false, '' FROM pg_language
+    SELECT 'LANGUAGE', ARRAY[oid], quote_ident(lanname), lanowner, lanacl, '', false, '' FROM pg_language
       WHERE lanacl IS NOT NULL)
-    SELECT acl.kind, acl.target, a.owner, CASE WHEN x.grantor = acl.owner THEN a.actor END AS actor, p.reason,
+    SELECT x.grantee, acl.kind, a.owner, CASE WHEN x.grantor = acl.owner THEN a.actor END AS actor, p.reason,
            pg_get_userbyid(x.grantor)::text AS grantor,
+           CASE WHEN acl.kind = 'ROUTINE' THEN o.oid::regprocedure::text WHEN acl.target <> '' THEN acl.target
+                ELSE (SELECT format('%%I.%%I', n.nspname, relname) FROM pg_class c
+                      JOIN pg_namespace n ON n.oid = relnamespace WHERE c.oid = o.oid) END AS target,
            p.privilege || CASE acl.part WHEN '' THEN '' ELSE format(' (%%I)', acl.part) END AS privilege,
            ARRAY(SELECT pg_get_userbyid(y.grantee)::text FROM aclexplode(acl.acl) y
                  WHERE y.grantee <> 0 AND y.privilege_type = x.privilege_type) AS explicit,
            ARRAY(SELECT ARRAY[pg_get_userbyid(y.grantee)::text, format('%%s (%%I)', y.privilege_type, attname)]
                  FROM pg_attribute CROSS JOIN aclexplode(attacl) y
-                 WHERE %(grantee)s = 0 AND acl.kind = 'TABLE' AND acl.part = '' AND y.grantee <> 0
-                   AND attrelid = to_regclass(acl.target) AND y.privilege_type = x.privilege_type) AS columns
+                 WHERE x.grantee = 0 AND acl.kind = 'TABLE' AND acl.part = '' AND y.grantee <> 0
+                   AND attrelid = o.oid AND y.privilege_type = x.privilege_type) AS columns
     FROM acl CROSS JOIN aclexplode(acl.acl) x JOIN ({actors}) a ON a.oid = acl.owner
     CROSS JOIN LATERAL (SELECT x.privilege_type AS privilege, acl.reason
         UNION ALL SELECT 'GRANT OPTION FOR ' || x.privilege_type, 'may grant it on' WHERE x.is_grantable) p
-    WHERE x.grantee = %(grantee)s AND (%(grantee)s <> 0 OR NOT acl.system)
+    CROSS JOIN unnest(acl.objects) o (oid)
+    WHERE x.grantee = ANY (%(grantees)s::oid[]) AND (x.grantee <> 0 OR NOT acl.system)
+      AND (x.grantee <> 0 OR acl.kind <> 'ROUTINE' OR acl.reason NOT IN ('', 'system function'))
       AND (%(all)s OR (acl.kind, p.privilege) NOT IN (('TABLE', 'SELECT'), ('SEQUENCE', 'SELECT'),
            ('LARGE OBJECT', 'SELECT'), ('SCHEMA', 'USAGE'), ('DATABASE', 'CONNECT')))
-    ORDER BY 1, 2, 7"""
+    ORDER BY 2, 7, 8"""
 
-_PARAMETER_GRANTS = """SELECT 'PARAMETER' AS kind, parname AS target, current_user::text AS owner,
+_PARAMETER_GRANTS = """SELECT x.grantee, 'PARAMETER' AS kind, parname AS target, current_user::text AS owner,
     CASE WHEN u.rolsuper THEN 'admin' END AS actor, '' AS reason, '' AS grantor, x.privilege_type AS privilege,
     ARRAY[]::text[] AS explicit, ARRAY[]::text[] AS columns
     FROM pg_parameter_acl, aclexplode(paracl) x, pg_roles u
-    WHERE x.grantee = %(grantee)s AND u.rolname = current_user"""
+    WHERE x.grantee = ANY (%(grantees)s::oid[]) AND u.rolname = current_user"""
 
-_DEFAULT_GRANTS = """SELECT a.owner AS creator, a.actor, coalesce(n.nspname, '') AS schema,
+_DEFAULT_GRANTS = """SELECT x.grantee, a.owner AS creator, a.actor, coalesce(n.nspname, '') AS schema,
     d.defaclobjtype::text AS kind, x.privilege_type AS privilege
     FROM pg_default_acl d CROSS JOIN aclexplode(d.defaclacl) x JOIN ({actors}) a ON a.oid = d.defaclrole
-    LEFT JOIN pg_namespace n ON n.oid = d.defaclnamespace WHERE x.grantee = %(grantee)s ORDER BY 1, 3, 4"""
+    LEFT JOIN pg_namespace n ON n.oid = d.defaclnamespace
+    WHERE x.grantee = ANY (%(grantees)s::oid[]) ORDER BY 2, 4, 5"""
 
 _PEERS = """SELECT rolname FROM pg_roles WHERE NOT rolsuper AND rolname !~ '^pg_' AND rolname <> %(role)s
     AND has_database_privilege(oid, current_database(), 'CONNECT') ORDER BY 1"""
 
-# What a reader needs, or what does no harm; every other privilege is excess. A function that is neither of
-# pg_catalog nor runs as its owner may be what a view needs.
-_WANTED = {
-    "TYPE": ("USAGE",),
-    "LANGUAGE": ("USAGE",),
-    "TABLE": ("SELECT",),
-    "SEQUENCE": ("SELECT",),
-    "LARGE OBJECT": ("SELECT",),
-    "SCHEMA": ("USAGE",),
-    "DATABASE": ("CONNECT",),
-}
 
-
-def grants_held(connection: psycopg.Connection[Any], wanted: Role) -> tuple[Grant, ...]:
+def grants_held(ask: Questions) -> tuple[Grant, ...]:
     """Return every privilege the role holds by its own name in this database."""
-    ask = Questions(connection, wanted)
-    return _grants(ask, ask.server["role_oid"], everything=True)
+    return _merged(_rows(ask, [ask.server["role_oid"]], everything=True))
 
 
-def excess(connection: psycopg.Connection[Any], wanted: Role) -> tuple[Grant, ...]:
-    """Return what the role holds by its own name beyond reading."""
-    ask = Questions(connection, wanted)
-    held = _grants(ask, ask.server["role_oid"])
-    return tuple(grant for grant in held if excess_privileges(grant))
+def excess(ask: Questions) -> tuple[tuple[Grant, ...], tuple[Grant, ...]]:
+    """Return what the role by its own name, and what PUBLIC may do beyond reading.
+
+    A grant of PUBLIC comes with the roles that would lose it.
+    """
+    rows = _rows(ask, [PUBLIC, ask.server["role_oid"]])
+    own = [row for row in rows if row["grantee"] != PUBLIC]
+    public = [row for row in rows if row["grantee"] == PUBLIC]
+    merged = _merged(own), _merged(public, [row["rolname"] for row in ask(_PEERS)])
+    held, open_to_all = (tuple(grant for grant in grants if grant.excess) for grants in merged)
+    return held, open_to_all
 
 
-def public_grants(connection: psycopg.Connection[Any], wanted: Role) -> tuple[Grant, ...]:
-    """Return what PUBLIC may do beyond reading, with the roles that would lose it."""
-    ask = Questions(connection, wanted)
-    peers = [row["rolname"] for row in ask(_PEERS)]
-    return tuple(grant for grant in _grants(ask, 0, peers) if excess_privileges(grant))
+def default_grants(ask: Questions) -> dict[int | None, list[DefaultGrant]]:
+    """Return the default privileges of the role and of PUBLIC, by OID."""
+    found: dict[int | None, list[DefaultGrant]] = defaultdict(list)
+    for row in ask(_DEFAULT_GRANTS, grantees=[PUBLIC, ask.server["role_oid"]]):
+        found[row.pop("grantee")].append(DefaultGrant(**acted(row)))
+    return found
 
 
-def default_grants(
-    connection: psycopg.Connection[Any], wanted: Role, *, public: bool = False
-) -> tuple[DefaultGrant, ...]:
-    """Return the default privileges of the role, or of PUBLIC."""
-    ask = Questions(connection, wanted)
-    rows = ask(_DEFAULT_GRANTS, grantee=0 if public else ask.server["role_oid"])
-    return tuple(DefaultGrant(**{**row, "actor": actor(row["actor"])}) for row in rows)
-
-
-def _grants(
-    ask: Questions, grantee: int | None, peers: list[str] | None = None, *, everything: bool = False
-) -> tuple[Grant, ...]:
-    if grantee is None:
-        return ()
+def _rows(ask: Questions, grantees: list[int | None], *, everything: bool = False) -> list[dict[str, Any]]:
     more = {"writing": list(WRITING_FUNCTIONS), "outgoing": list(OUTGOING_EXTENSIONS), "all": everything}
-    rows = ask(_GRANTS, grantee=grantee, **more)
+    rows = ask(_GRANTS, grantees=grantees, **more)
     if ask.server["version"] >= 150000:
-        rows += ask(_PARAMETER_GRANTS, grantee=grantee)
-    return _merged(rows, peers or [])
+        rows += ask(_PARAMETER_GRANTS, grantees=grantees)
+    return rows
 
 
-def _merged(rows: list[dict[str, Any]], peers: list[str]) -> tuple[Grant, ...]:
+def _merged(rows: list[dict[str, Any]], peers: Sequence[str] = ()) -> tuple[Grant, ...]:
     """Return the grants with objects that hold the same privileges in the same way together."""
     of_object: dict[tuple[Any, ...], set[str]] = defaultdict(set)
     for row in rows:
         holders = tuple(peer for peer in peers if peer not in row["explicit"])
         columns = tuple((holder, privilege) for holder, privilege in row["columns"] if holder in holders)
-        key = (
-            row["kind"],
-            row["owner"],
-            row["actor"],
-            row["reason"],
-            row["grantor"],
-            holders,
-            columns,
-            row["target"],
-        )
-        of_object[key].add(row["privilege"])
+        facts = tuple((name, row[name]) for name in ("kind", "owner", "actor", "reason", "grantor"))
+        of_object[(*facts, ("holders", holders), ("columns", columns)), row["target"]].add(row["privilege"])
     together: dict[tuple[Any, ...], list[str]] = defaultdict(list)
-    for (*facts, target), privileges in of_object.items():
-        together[tuple(facts), tuple(sorted(privileges))].append(target)
+    for (facts, target), privileges in of_object.items():
+        together[facts, tuple(sorted(privileges))].append(target)
     return tuple(
-        Grant(
-            kind=kind,
-            targets=tuple(targets),
-            owner=owner,
-            actor=actor(may_act),
-            grantor=grantor,
-            reason=reason,
-            holders=holders,
-            columns=columns,
-            privileges=privileges,
-        )
-        for ((kind, owner, may_act, reason, grantor, holders, columns), privileges), targets in together.items()
+        Grant(**acted(dict(facts)), targets=tuple(targets), privileges=privileges)
+        for (facts, privileges), targets in together.items()
     )
-
-
-def excess_privileges(grant: Grant) -> tuple[str, ...]:
-    """Return the privileges of a grant that a reader does not need."""
-    if grant.kind == "ROUTINE" and not grant.reason:
-        return ()
-    wanted = _WANTED.get(grant.kind, ())
-    return tuple(privilege for privilege in grant.privileges if privilege.partition(" ")[0] not in wanted)

@@ -11,8 +11,9 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from .. import advisory
 from ..errors import ProvisioningError
-from .logins import first_line
+from ..logins import first_line
 from .spec import Actor, Role, Statement
 
 Sessions = Mapping[Actor, psycopg.Connection[Any]]
@@ -32,16 +33,16 @@ GONE = frozenset({"42P01", "42704", "42883", "3F000"})
 def only_run(connection: psycopg.Connection[Any], wanted: Role) -> Iterator[None]:
     """Hold the advisory lock that keeps a second run on the same role and database away."""
     key = f"readonly_router:{wanted.name}"
-    row = connection.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", [key]).fetchone()
-    if row is None or not row[0]:
+    if not advisory.try_lock(connection, key):
         raise ProvisioningError(
-            f"Another run is provisioning role '{wanted.name}' in this database; wait for it and run this again."
+            f"Another run is provisioning role '{wanted.name}' in this database "
+            f"({advisory.describe_holders(connection, key)}); wait for it and run this again."
         )
     try:
         yield
     finally:
         if not connection.closed:
-            connection.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", [key])
+            advisory.unlock(connection, key)
 
 
 def apply(sessions: Sessions, statements: Iterable[Statement], tell: Callable[[str], None]) -> tuple[int, int]:
@@ -64,7 +65,7 @@ def apply(sessions: Sessions, statements: Iterable[Statement], tell: Callable[[s
 
 
 def _execute(connection: psycopg.Connection[Any], statement: Statement) -> bool:
-    """Tell whether the statement ran; False when an object of it is gone."""
+    """Return whether the statement ran; False when an object of it is gone."""
     for attempt in range(1, ATTEMPTS + 1):
         try:
             _once(connection, statement)
@@ -89,8 +90,7 @@ def _once(connection: psycopg.Connection[Any], statement: Statement) -> None:
         connection.execute(statement.text)
         return
     with connection.transaction():
-        for text in (*statement.first, statement.text):
-            connection.execute(text)
+        connection.execute(sql.SQL("; ").join((*statement.first, statement.text)))
 
 
 def wait_for_older_transactions(

@@ -7,9 +7,11 @@ from typing import Any
 
 import psycopg
 
+from ..mark import MARKED
 from . import acl
+from .acl import PUBLIC
 from .questions import Questions, acted, actor
-from .spec import Creator, Existing, Role, RoleState, Schema
+from .spec import Creator, Existing, Relations, Role, RoleState, Schema
 
 _ROLE = """SELECT rolsuper AS superuser, rolcreaterole AS createrole, rolcreatedb AS createdb,
     rolreplication AS replication, rolbypassrls AS bypassrls, rolcanlogin AS canlogin,
@@ -37,11 +39,15 @@ _SCHEMA_ROWS = """SELECT n.nspname AS name, a.owner, a.actor,
     %(role_oid)s::oid IS NOT NULL AND has_schema_privilege(%(role_oid)s::oid, n.oid, 'USAGE') AS usage
     FROM pg_namespace n JOIN ({actors}) a ON a.oid = n.nspowner WHERE {schemas} ORDER BY 1"""
 
-# has_*_privilege gives NULL for a relation dropped meanwhile, which is not missing anything.
-_UNREADABLE = """SELECT n.nspname AS schema, c.relname AS name, c.relkind::text AS kind, a.owner, a.actor
-    {relations} AND (%(role_oid)s::oid IS NULL OR NOT CASE c.relkind
-        WHEN 'S' THEN has_sequence_privilege(%(role_oid)s::oid, c.oid, 'SELECT')
-        ELSE has_table_privilege(%(role_oid)s::oid, c.oid, 'SELECT') END) ORDER BY c.oid"""
+# has_*_privilege gives NULL for a relation dropped meanwhile: the next of those alike is asked.
+_UNREADABLE = """SELECT r.kind, a.actor,
+    array_agg(format('%%I.%%I', r.schema, name)) AS targets
+    FROM ({alike}) r JOIN ({actors}) a ON a.oid = r.owner, unnest(r.names) name
+    WHERE %(role_oid)s::oid IS NULL OR NOT (SELECT readable FROM unnest(r.members) one,
+        LATERAL (SELECT CASE r.kind WHEN 'S' THEN has_sequence_privilege(%(role_oid)s::oid, one, 'SELECT')
+                                    ELSE has_table_privilege(%(role_oid)s::oid, one, 'SELECT') END) q (readable)
+        WHERE readable IS NOT NULL LIMIT 1)
+    GROUP BY 1, 2 ORDER BY 1, 2"""
 
 _LARGE_OBJECTS = """SELECT l.oid, a.actor FROM pg_largeobject_metadata l JOIN ({actors}) a ON a.oid = l.lomowner
     WHERE %(schemas)s::text[] IS NULL AND NOT EXISTS (SELECT FROM aclexplode(l.lomacl) x
@@ -70,10 +76,12 @@ _CREATORS = """WITH s AS (SELECT n.* FROM pg_namespace n WHERE {schemas}), c AS 
         WHERE d.defaclrole = c.oid AND d.defaclnamespace IN (0, scope.oid) AND d.defaclobjtype = kind.type::"char"
           AND x.grantee = %(role_oid)s::oid AND x.privilege_type = kind.privilege) ORDER BY 1, 3, 4"""
 
-# Tables whose rows differ between writer and twin, where row-level security applies to one and not alike to the
-# other: https://www.postgresql.org/docs/current/ddl-rowsecurity.html
-_FILTERED = """SELECT n.nspname AS schema, c.relname AS name, c.relkind::text AS kind, a.owner, a.actor {relations}
-    AND c.relrowsecurity AND NOT coalesce((SELECT rolbypassrls FROM pg_roles WHERE oid = %(role_oid)s::oid), false)
+# Whether some table forces its policies, and whether the rows of one differ between writer and twin, where
+# row-level security applies to one and not alike to the other:
+# https://www.postgresql.org/docs/current/ddl-rowsecurity.html
+_ROW_SECURITY = """SELECT coalesce(bool_or(c.relforcerowsecurity), false) AS forced,
+    coalesce(bool_or(c.relrowsecurity
+    AND NOT coalesce((SELECT rolbypassrls FROM pg_roles WHERE oid = %(role_oid)s::oid), false)
     AND CASE WHEN EXISTS (SELECT FROM pg_roles w WHERE w.oid = %(writer_oid)s AND (w.rolsuper OR w.rolbypassrls))
                OR (pg_has_role(%(writer_oid)s::oid, c.relowner, 'USAGE') AND NOT c.relforcerowsecurity)
         THEN NOT EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid AND p.polpermissive
@@ -84,10 +92,9 @@ _FILTERED = """SELECT n.nspname AS schema, c.relname AS name, c.relkind::text AS
                            AND (0 = ANY (p.polroles) OR %(role_oid)s::oid = ANY (p.polroles)))
         ELSE EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid AND p.polcmd IN ('r', '*')
                        AND NOT (0 = ANY (p.polroles)
-                                OR coalesce(%(role_oid)s::oid = ANY (p.polroles), false))) END"""
-
-_FORCED = """SELECT n.nspname AS schema, c.relname AS name, c.relkind::text AS kind, a.owner, a.actor {relations}
-    AND c.relforcerowsecurity"""
+                                OR coalesce(%(role_oid)s::oid = ANY (p.polroles), false))) END), false) AS filtered
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE (c.relrowsecurity OR c.relforcerowsecurity) AND {schemas}"""
 
 
 def inspect(connection: psycopg.Connection[Any], wanted: Role) -> RoleState:
@@ -95,6 +102,8 @@ def inspect(connection: psycopg.Connection[Any], wanted: Role) -> RoleState:
     ask = Questions(connection, wanted)
     server = ask.server
     own = _settings(ask, server["login_oid"])
+    held, public = acl.excess(ask)
+    defaults = acl.default_grants(ask)
     return RoleState(
         version=server["version"] // 10000,
         in_recovery=server["in_recovery"],
@@ -107,14 +116,14 @@ def inspect(connection: psycopg.Connection[Any], wanted: Role) -> RoleState:
         writer_settings=own[False],
         writer_database_settings=own[True],
         schemas=tuple(Schema(**acted(row)) for row in ask(_SCHEMA_ROWS)),
-        relations=ask("SELECT count(*) AS n {relations}")[0]["n"],
-        unreadable=ask.relations(_UNREADABLE),
+        unreadable=tuple(Relations(**acted(row)) for row in ask(_UNREADABLE)),
         large_objects=tuple((row["oid"], actor(row["actor"])) for row in ask(_LARGE_OBJECTS)),
         creators=_creators(ask(_CREATORS)),
-        filtered=ask.relations(_FILTERED),
-        forced=ask.relations(_FORCED),
-        excess=acl.excess(connection, wanted),
-        default_excess=tuple(grant for grant in acl.default_grants(connection, wanted) if grant.writes),
+        **ask(_ROW_SECURITY)[0],
+        excess=held,
+        default_excess=tuple(grant for grant in defaults[server["role_oid"]] if grant.writes),
+        public=public,
+        default_public=tuple(grant for grant in defaults[PUBLIC] if grant.writes),
     )
 
 
@@ -182,3 +191,13 @@ def dependents(connection: psycopg.Connection[Any], wanted: Role) -> tuple[str, 
 def end_sessions(connection: psycopg.Connection[Any], wanted: Role) -> None:
     """Terminate the role's sessions."""
     connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", [wanted.name])
+
+
+_MARKED = """SELECT r.rolname::text, split_part(c, '=', 2) FROM pg_db_role_setting s
+    JOIN pg_roles r ON r.oid = s.setrole JOIN pg_database d ON d.oid = s.setdatabase, unnest(s.setconfig) c
+    WHERE d.datname = current_database() AND c = ANY (%s) ORDER BY 1"""
+
+
+def marks(connection: psycopg.Connection[Any]) -> dict[str, str]:
+    """Return the roles that the switch made read-only in this database, each with its mark."""
+    return dict(connection.execute(_MARKED, [MARKED]).fetchall())

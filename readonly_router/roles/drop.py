@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
+from .. import advisory
 from ..errors import ProvisioningError
+from ..mark import SWITCH_LOCK
 from . import acl, catalog
 from .apply import apply, only_run
 from .plan import plan_drop
 from .provision import Tell, print_nothing
+from .questions import Questions
 from .spec import Actor, Role, RoleState
 from .targets import Target, sessions_of
 
@@ -31,12 +36,17 @@ def drop(target: Target, *, force: bool = False, tell: Tell = print_nothing) -> 
         if state.role is None:
             return 0, False
         _refuse(admin, target, state)
+        _refuse_while_switched(admin, target)
         elsewhere = catalog.other_databases(admin, role)
-        _end_sessions(admin, role, force=force, tell=tell)
-        held, defaults = acl.grants_held(admin, role), acl.default_grants(admin, role)
-        plan = plan_drop(role, held, defaults, elsewhere=bool(elsewhere))
-        count, _ = apply(sessions, plan.statements, tell)
+        with _ended_sessions(admin, role, force=force, tell=tell) as kept_out:
+            ask = Questions(admin, role)
+            defaults = acl.default_grants(ask)[ask.server["role_oid"]]
+            plan = plan_drop(role, acl.grants_held(ask), defaults, elsewhere=bool(elsewhere))
+            count, _ = apply(sessions, plan.statements, tell)
         if elsewhere:
+            if kept_out:
+                # The site of that database reads as it.
+                _set_login(admin, role, "LOGIN")
             tell(f"keep role {role.name}: it holds privileges in database {elsewhere[0]} too")
         return count, not elsewhere
 
@@ -57,9 +67,26 @@ def _refuse(admin: psycopg.Connection[Any], target: Target, state: RoleState) ->
         )
 
 
-def _end_sessions(admin: psycopg.Connection[Any], role: Role, *, force: bool, tell: Tell) -> None:
+def _refuse_while_switched(admin: psycopg.Connection[Any], target: Target) -> None:
+    """Raise ProvisioningError while the whole site reads as the role; until the end nobody switches."""
+    if not advisory.try_lock(admin, SWITCH_LOCK):
+        raise ProvisioningError(
+            f"A read_only command is at work on '{target.writer_alias}' "
+            f"({advisory.describe_holders(admin, SWITCH_LOCK)}); wait for it and run this again."
+        )
+    if catalog.marks(admin).keys() & {target.role.writer, target.role.login}:
+        raise ProvisioningError(
+            f"'{target.writer_alias}' is switched read-only, and the whole site reads as role "
+            f"'{target.role.name}'; run manage.py read_only off first. --force does not change that."
+        )
+
+
+@contextmanager
+def _ended_sessions(admin: psycopg.Connection[Any], role: Role, *, force: bool, tell: Tell) -> Iterator[bool]:
+    """End the role's sessions, keep it out for that, and let it in again where the block fails."""
     count = catalog.sessions_of(admin, role)
     if not count:
+        yield False
         return
     if not force:
         raise ProvisioningError(
@@ -70,6 +97,7 @@ def _end_sessions(admin: psycopg.Connection[Any], role: Role, *, force: bool, te
     _set_login(admin, role, "NOLOGIN")
     try:
         _terminate(admin, role)
+        yield True
     except BaseException:
         _set_login(admin, role, "LOGIN")
         raise

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from psycopg import sql
 
-from .acl import excess_privileges
 from .spec import DefaultGrant, Grant, Plan, Power, Statement, Step
 from .statements import default_privilege, grantee, revoke
 
@@ -26,7 +25,7 @@ def plan_hardening(public: Iterable[Grant], defaults: Iterable[DefaultGrant]) ->
 def public_powers(public: Iterable[Grant], defaults: Iterable[DefaultGrant]) -> Iterator[Power]:
     """Yield what the twin may do because PUBLIC may, each with the statement that would end it."""
     for grant in public:
-        privileges = excess_privileges(grant)
+        privileges = grant.excess
         text = revoke(Step.HARDEN, grant, privileges, "").text.as_string(None)
         why = f" ({grant.reason})" if grant.reason else ""
         yield Power(says=f"{', '.join(privileges)} on {_objects(grant)}{why}", statement=text)
@@ -41,7 +40,7 @@ def _objects(grant: Grant) -> str:
 
 
 def _harden(grant: Grant) -> Iterator[Statement]:
-    privileges = excess_privileges(grant)
+    privileges = grant.excess
     statement = revoke(Step.HARDEN, grant, privileges, "")
     if grant.holders:
         # In one transaction, so that nobody is without it for a moment.
@@ -58,7 +57,7 @@ def _harden(grant: Grant) -> Iterator[Statement]:
 
 def _give(grant: Grant, to: sql.Composable, privileges: Sequence[str] = ()) -> sql.Composed:
     return sql.SQL("GRANT {} ON {} {} TO {}").format(
-        sql.SQL(", ".join(privileges or excess_privileges(grant))),
+        sql.SQL(", ".join(privileges or grant.excess)),
         sql.SQL(grant.kind),
         sql.SQL(", ".join(grant.targets)),
         to,
@@ -68,7 +67,7 @@ def _give(grant: Grant, to: sql.Composable, privileges: Sequence[str] = ()) -> s
 def _undo(grant: Grant) -> Iterator[str]:
     yield _give(grant, grantee("")).as_string(None)
     for holder in grant.holders:
-        yield revoke(Step.HARDEN, grant, excess_privileges(grant), holder).text.as_string(None)
+        yield revoke(Step.HARDEN, grant, grant.excess, holder).text.as_string(None)
     # To revoke a privilege on a table revokes it on each of its columns too.
     for holder, privilege in grant.columns:
         yield _give(grant, grantee(holder), [privilege]).as_string(None)

@@ -3,30 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
-import psycopg
 from psycopg import sql
 
+from ..logins import Session
 from .plan import RESULT_SETTINGS
-from .spec import Gap
+from .spec import Gap, Role
 from .statements import quoted
-from .targets import Target
 
-# current_schemas() is what a search_path comes to: "$user" differs, and may lead to the same schemas.
-_SETTINGS = """SELECT name, setting FROM pg_settings WHERE lower(name) = ANY (%s) AND name <> 'search_path'
-    UNION ALL SELECT 'search_path', array_to_string(current_schemas(false), ', ') ORDER BY 1"""
+# What a session starts with, whatever it has set since; a pooler's was set by the pooler.
+_SETTINGS = """SELECT name, CASE WHEN %s THEN setting ELSE reset_val END FROM pg_settings
+    WHERE lower(name) = ANY (%s) AND name <> 'search_path'"""
+# Milliseconds, 0 is never: a twin that is shorter of breath than its writer fails where the writer does not.
+TIMEOUTS = ("statement_timeout", "transaction_timeout")
 
 
-def differences(writer: psycopg.Connection[Any], twin: psycopg.Connection[Any], target: Target) -> Iterator[Gap]:
+def differences(writer: Session, twin: Session, role: Role) -> Iterator[Gap]:
     """Yield each setting that differs between a fresh session of the writer and one of the twin."""
-    if target.assumed:
-        writer.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(target.assumed)))
-    expected, found = (dict(session.execute(_SETTINGS, [sorted(RESULT_SETTINGS)])) for session in (writer, twin))
+    expected, found = _starts_with(writer), _starts_with(twin)
+    where = f"ALTER ROLE {quoted(role.name)} IN DATABASE {quoted(role.database)}"
     for name, value in expected.items():
-        if found.get(name) != value:
-            role = quoted(target.role.name)
+        if found.get(name) != value and not (name in TIMEOUTS and not _is_shorter(found.get(name, "0"), value)):
             yield Gap(
                 says=f"{name} is '{found.get(name)}' for the twin and '{value}' for the writer",
-                statement=f"ALTER ROLE {role} IN DATABASE {quoted(target.role.database)} SET {name} TO ...",
+                statement=f"{where} SET {name} TO {_written(name, value, writer.schemas)}",
             )
+
+
+def _written(name: str, value: str, schemas: tuple[str, ...]) -> str:
+    """Return a value as SET takes it; a path is a list of names, and none where it leads nowhere."""
+    if name == "search_path" and schemas:
+        return ", ".join(map(quoted, schemas))
+    return sql.Literal(value).as_string(None)
+
+
+def _starts_with(session: Session) -> dict[str, str]:
+    rows = session.execute(_SETTINGS, [session.pooled, [*sorted(RESULT_SETTINGS), *TIMEOUTS]])
+    # Where the path leads: "$user" differs, and may lead to the same schemas.
+    return {**dict(rows), "search_path": ", ".join(session.schemas)}
+
+
+def _is_shorter(timeout: str, other: str) -> bool:
+    return int(timeout) > 0 and (int(other) == 0 or int(timeout) < int(other))

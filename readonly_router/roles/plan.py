@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from typing import TypeVar
 
 from . import statements
-from .acl import excess_privileges
 from .spec import (
     DEFAULT_PRIVILEGES,
     Actor,
+    Creator,
     DefaultGrant,
     Existing,
     Gap,
     Grant,
     Plan,
-    Relation,
+    Relations,
     Role,
     RoleState,
+    Schema,
     Statement,
     Step,
 )
@@ -36,6 +38,8 @@ RESULT_SETTINGS = frozenset(
     }
 )
 ROW_SECURITY = "row_security"
+# What one login or another may act on.
+Owned = TypeVar("Owned", Schema, Relations, Creator, Grant, DefaultGrant)
 
 
 def refusals(wanted: Role, state: RoleState) -> Iterator[str]:
@@ -48,7 +52,7 @@ def refusals(wanted: Role, state: RoleState) -> Iterator[str]:
     for schema in sorted(set(wanted.schemas or ()) - {found.name for found in state.schemas}):
         yield f"Schema '{schema}' does not exist in database '{wanted.database}'; check --schema."
     if role is not None:
-        yield from _dangers(name, role, forced=bool(state.forced))
+        yield from _dangers(name, role, forced=state.forced)
     elif not (state.superuser or state.createrole):
         yield (
             f"Role '{state.admin}' may not create role '{name}' (no CREATEROLE); name a login that may with "
@@ -98,13 +102,19 @@ def as_dba(state: RoleState) -> RoleState:
         superuser=True,
         role=state.role and replace(state.role, alterable=True),
         database_actor=Actor.ADMIN,
-        schemas=tuple(replace(schema, actor=Actor.ADMIN) for schema in state.schemas),
-        unreadable=tuple(replace(relation, actor=Actor.ADMIN) for relation in state.unreadable),
+        schemas=_as_admin(state.schemas),
+        unreadable=_as_admin(state.unreadable),
         large_objects=tuple((oid, Actor.ADMIN) for oid, _ in state.large_objects),
-        creators=tuple(replace(creator, actor=Actor.ADMIN) for creator in state.creators),
-        excess=tuple(replace(grant, actor=Actor.ADMIN) for grant in state.excess),
-        default_excess=tuple(replace(grant, actor=Actor.ADMIN) for grant in state.default_excess),
+        creators=_as_admin(state.creators),
+        excess=_as_admin(state.excess),
+        default_excess=_as_admin(state.default_excess),
+        public=_as_admin(state.public),
+        default_public=_as_admin(state.default_public),
     )
+
+
+def _as_admin(found: Iterable[Owned]) -> tuple[Owned, ...]:
+    return tuple(replace(each, actor=Actor.ADMIN) for each in found)
 
 
 def plan_drop(
@@ -195,28 +205,29 @@ def _same(name: str, settings: dict[str, str], value: str, writer: str) -> bool:
 def _default_statements(wanted: Role, state: RoleState, *, revoke: bool = False) -> Iterator[Statement]:
     for creator in state.creators:
         if creator.actor is not None:
-            for schema, kind in creator.missing:
-                grant = DefaultGrant(
-                    creator=creator.name,
-                    actor=creator.actor,
-                    schema=schema,
-                    kind=kind,
-                    privilege=DEFAULT_PRIVILEGES[kind][1],
-                )
+            for grant in _missing_defaults(creator):
                 yield statements.default_privilege(Step.DEFAULTS, grant, wanted.name, revoke=revoke)
+
+
+def _missing_defaults(creator: Creator) -> Iterator[DefaultGrant]:
+    for schema, kind in creator.missing:
+        yield DefaultGrant(
+            creator=creator.name,
+            actor=creator.actor,
+            schema=schema,
+            kind=kind,
+            privilege=DEFAULT_PRIVILEGES[kind][1],
+        )
 
 
 def _grant_statements(wanted: Role, state: RoleState, size: int) -> Iterator[Statement]:
     for schema in state.schemas:
         if not schema.usage and schema.actor is not None:
             yield statements.grant_usage(wanted, schema.name, schema.actor)
-    groups: dict[tuple[Actor, str], list[Relation]] = defaultdict(list)
-    for relation in state.unreadable:
-        if relation.actor is not None:
-            groups[relation.actor, "SEQUENCE" if relation.kind == "S" else "TABLE"].append(relation)
-    for (actor, keyword), relations in groups.items():
-        for batch in batches(relations, size):
-            yield statements.grant_select(wanted, keyword, batch, actor)
+    for relations in state.unreadable:
+        if relations.actor is not None:
+            for batch in batches(relations.targets, size):
+                yield statements.grant_select(wanted, relations.kind, batch, relations.actor)
     objects: dict[Actor, list[int]] = defaultdict(list)
     for oid, owner_actor in state.large_objects:
         if owner_actor is not None:
@@ -229,7 +240,7 @@ def _grant_statements(wanted: Role, state: RoleState, size: int) -> Iterator[Sta
 def _revoke_statements(wanted: Role, state: RoleState) -> Iterator[Statement]:
     for grant in state.excess:
         if grant.actor is not None:
-            yield statements.revoke(Step.REVOKES, grant, excess_privileges(grant), wanted.name)
+            yield statements.revoke(Step.REVOKES, grant, grant.excess, wanted.name)
     for default in state.default_excess:
         if default.actor is not None:
             yield statements.default_privilege(Step.REVOKES, default, wanted.name, revoke=True)
@@ -239,12 +250,10 @@ def _gaps(wanted: Role, state: RoleState) -> Iterator[Gap]:
     """Yield what no login at hand may do, with the statement somebody else could run."""
     role = quoted(wanted.name)
     for creator in state.creators:
-        if creator.actor is None and any(kind == "r" for _, kind in creator.missing):
-            owner = quoted(creator.name)
-            yield Gap(
-                says=f"tables that role {creator.name} creates later will not be readable",
-                statement=f"ALTER DEFAULT PRIVILEGES FOR ROLE {owner} GRANT SELECT ON TABLES TO {role}",
-            )
+        if creator.actor is None:
+            for grant in _missing_defaults(creator):
+                statement = statements.default_privilege(Step.DEFAULTS, grant, wanted.name)
+                yield Gap(says=statement.says, statement=statement.text.as_string(None))
     for schema in state.schemas:
         if schema.actor is None and not schema.usage:
             yield Gap(
@@ -253,13 +262,17 @@ def _gaps(wanted: Role, state: RoleState) -> Iterator[Gap]:
             )
     for oid, owner_actor in state.large_objects:
         if owner_actor is None:
-            statement = f"GRANT SELECT ON LARGE OBJECT {oid} TO {role}"
-            yield Gap(says=f"large object {oid} will not be readable", statement=statement)
+            yield Gap(
+                says=f"large object {oid} will not be readable",
+                statement=f"GRANT SELECT ON LARGE OBJECT {oid} TO {role}",
+            )
     for name, _, in_database in _missing_settings(wanted, state):
         if not _may_set(name, state):
             place = f" IN DATABASE {quoted(wanted.database)}" if in_database else ""
-            statement = f"ALTER ROLE {role}{place} SET {name} TO ..."
-            yield Gap(says=f"setting {name} is a superuser's to copy from the writer", statement=statement)
+            yield Gap(
+                says=f"setting {name} is a superuser's to copy from the writer",
+                statement=f"ALTER ROLE {role}{place} SET {name} TO ...",
+            )
     yield from _kept(wanted, state)
 
 
@@ -267,7 +280,7 @@ def _kept(wanted: Role, state: RoleState) -> Iterator[Gap]:
     """Yield what the role holds beyond reading that nobody at hand may revoke: it was given by somebody else."""
     for grant in state.excess:
         if grant.actor is None:
-            statement = statements.revoke(Step.REVOKES, grant, excess_privileges(grant), wanted.name)
+            statement = statements.revoke(Step.REVOKES, grant, grant.excess, wanted.name)
             by = f" as role {grant.grantor}" if grant.grantor else ""
             yield Gap(says=f"{statement.says}{by}", statement=statement.text.as_string(None), writes=True)
     for default in state.default_excess:

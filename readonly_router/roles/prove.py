@@ -2,59 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
-from .logins import first_line
+from .alike import OF_SITE, Alike, reads, relations, writes
+from .other_rights import other_rights
 from .spec import Gap, Power, Proof, Role
+from .statements import quoted
 
 # read_only_sql_transaction, insufficient_privilege
 REFUSED = frozenset({"25006", "42501"})
-# What nobody could read: a materialized view not populated yet, and a relation dropped since it was listed.
-UNPOPULATED, DROPPED = "55000", "42P01"
 
 _SESSION = "SELECT current_setting('default_transaction_read_only'), pg_is_in_recovery()"
 
-# As the twin: effective privileges, so memberships and PUBLIC count.
-# Relations that the privilege alone does not settle: not granted, or views, foreign tables and row-level security.
-_UNSETTLED = """SELECT n.nspname, c.relname, c.relkind::text, p.allowed,
-    has_table_privilege(%(writer)s, c.oid, 'SELECT'), c.relrowsecurity {relations}
-    AND (NOT p.allowed OR c.relkind IN ('v', 'm', 'f') OR c.relrowsecurity) ORDER BY 1, 2"""
-_SETTLED = """SELECT count(*) {relations} AND p.allowed AND c.relkind IN ('r', 'p', 'S')
-    AND NOT c.relrowsecurity"""
-_RELATIONS = """FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, LATERAL (SELECT
-      has_schema_privilege(n.oid, 'USAGE') AND CASE c.relkind
-        WHEN 'S' THEN has_sequence_privilege(c.oid, 'SELECT')
-        ELSE has_table_privilege(c.oid, 'SELECT') END AS allowed) p
-    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
-      AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
-      AND (%(schemas)s::text[] IS NULL OR n.nspname = ANY(%(schemas)s::text[]))"""
-
-# A list of privileges asks for any of them: one call a relation, and names only where there is something to name.
-_WRITABLE = """SELECT format('%%I.%%I', n.nspname, c.relname), p.privilege
-    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace,
-    LATERAL (SELECT string_agg(privilege, ', ') AS privilege FROM unnest(%(privileges)s::text[]) privilege
-             WHERE CASE WHEN c.relkind = 'S' THEN privilege IN ('USAGE', 'UPDATE')
-                             AND has_sequence_privilege(c.oid, privilege)
-                        WHEN privilege = 'USAGE' THEN false
-                        ELSE has_table_privilege(c.oid, privilege)
-                             OR privilege IN ('INSERT', 'UPDATE', 'REFERENCES')
-                                AND has_any_column_privilege(c.oid, privilege) END) p
-    WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND CASE c.relkind
-        WHEN 'S' THEN has_sequence_privilege(c.oid, 'USAGE, UPDATE')
-        WHEN 'i' THEN false WHEN 'I' THEN false WHEN 't' THEN false WHEN 'c' THEN false
-        ELSE has_table_privilege(c.oid, %(any)s)
-             OR has_any_column_privilege(c.oid, 'INSERT, UPDATE, REFERENCES') END
-    ORDER BY 1"""
-
 # One ordinary table with a plain column, one sequence, one materialized view to try writes on.
-_SAMPLE = """SELECT n.nspname, c.relname, a.attname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
+_SAMPLE = """SELECT n.nspname, c.relname, a.attname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace,
+    LATERAL (SELECT attname FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped
+             AND attgenerated = '' ORDER BY attnum LIMIT 1) a
     WHERE c.relkind = ANY (%(kinds)s::text[]) AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
-      AND (%(schemas)s::text[] IS NULL OR n.nspname = ANY(%(schemas)s::text[]))
+      AND (%(schemas)s::text[] IS NULL OR n.nspname = ANY(%(schemas)s::text[])) AND {of_site}
     ORDER BY c.oid LIMIT 1"""
 
 _TABLE_PROBES = (
@@ -88,12 +57,13 @@ def prove(connection: psycopg.Connection[Any], wanted: Role, powers: Iterable[Po
     if strange := tuple(_other_login(connection, wanted)):
         # Not the twin: its probes could land, and would lock what they are tried on.
         return Proof(readable=0, unreadable=(), refused=0, landed=strange, powers=())
-    readable, unreadable = _reads(connection, wanted)
-    landed = [*_session_powers(connection, wanted), *_privileges(connection, wanted)]
+    found = relations(connection, wanted)
+    readable, unreadable, untried = reads(connection, wanted, found)
+    landed = _landed(connection, wanted, found)
     refused = 0
     # A standby takes no SET TRANSACTION READ WRITE, so there is nothing to try again with the setting off.
     standby = _one(connection, "SELECT pg_is_in_recovery()")[0]
-    probes = list(_probes(connection, wanted))
+    probes = list(_probes(connection, wanted, found))
     for switched_off in (False,) if standby else (False, True):
         for probe in probes:
             outcome = _try(connection, probe, switched_off=switched_off)
@@ -107,18 +77,31 @@ def prove(connection: psycopg.Connection[Any], wanted: Role, powers: Iterable[Po
         refused=refused,
         landed=tuple(dict.fromkeys(landed)),
         powers=(*powers, *_standing_powers(connection, wanted)),
+        untried=tuple(untried),
     )
 
 
-def audit(connection: psycopg.Connection[Any], wanted: Role) -> tuple[tuple[Gap, ...], tuple[Power, ...]]:
-    """Return what the twin cannot read and what it can write by privilege; tries no write."""
-    _, unreadable = _reads(connection, wanted)
-    powers = (
-        *_other_login(connection, wanted),
+def audit(
+    connection: psycopg.Connection[Any], wanted: Role, *, sequences: bool = True
+) -> tuple[tuple[Gap, ...], tuple[Power, ...]]:
+    """Return what the twin cannot read and what it can write by privilege; tries no write.
+
+    Without `sequences` it is what a site reads: the value of a sequence is for pg_dump.
+    """
+    if strange := tuple(_other_login(connection, wanted)):
+        # Views are read as the twin and as nobody else.
+        return (), strange
+    found = relations(connection, wanted)
+    _, unreadable, _ = reads(connection, wanted, [each for each in found if sequences or each.kind != "S"])
+    return tuple(unreadable), tuple(_landed(connection, wanted, found))
+
+
+def _landed(connection: psycopg.Connection[Any], wanted: Role, found: Sequence[Alike]) -> list[Power]:
+    return [
         *_session_powers(connection, wanted),
-        *_privileges(connection, wanted),
-    )
-    return tuple(unreadable), powers
+        *other_rights(connection, wanted),
+        *writes(wanted, found),
+    ]
 
 
 def _other_login(connection: psycopg.Connection[Any], wanted: Role) -> Iterator[Power]:
@@ -132,78 +115,43 @@ def _session_powers(connection: psycopg.Connection[Any], wanted: Role) -> Iterat
     if read_only != "on" and not standby:
         yield Power(
             says="the twin's sessions do not start read-only",
-            statement=f"ALTER ROLE {_name(wanted.name)} SET default_transaction_read_only = on",
+            statement=f"ALTER ROLE {quoted(wanted.name)} SET default_transaction_read_only = on",
         )
 
 
-def _reads(connection: psycopg.Connection[Any], wanted: Role) -> tuple[int, list[Gap]]:
-    parameters, unreadable = _parameters(wanted), []
-    settled = connection.execute(_SETTLED.format(relations=_RELATIONS).encode(), parameters).fetchone()
-    readable = settled[0] if settled else 0
-    rows = connection.execute(_UNSETTLED.format(relations=_RELATIONS).encode(), parameters).fetchall()
-    for schema, name, kind, allowed, writer_reads, row_security in rows:
-        target = sql.Identifier(schema, name)
-        error = _read(connection, target, kind) if allowed else "permission denied"
-        if error is None:
-            readable += 1
-        elif writer_reads:
-            unreadable.append(_unreadable(wanted, target, error, row_security))
-    return readable, unreadable
-
-
-def _read(connection: psycopg.Connection[Any], target: sql.Identifier, kind: str) -> str | None:
-    try:
-        connection.execute(sql.SQL("SELECT FROM {} LIMIT 0").format(target))
-    except psycopg.Error as error:
-        harmless = {DROPPED} if kind == "f" else {DROPPED, UNPOPULATED}
-        return None if error.sqlstate in harmless else first_line(error)
-    return None
-
-
-def _unreadable(wanted: Role, target: sql.Identifier, error: str, row_security: bool) -> Gap:
-    name, role = target.as_string(None), _name(wanted.name)
-    statement = f"GRANT SELECT ON {name} TO {role}"
-    if row_security and "row-level security" in error:
-        statement = f"CREATE POLICY readonly_router ON {name} FOR SELECT TO {role} USING (true)"
-    elif "user mapping" in error:
-        statement = f"CREATE USER MAPPING FOR {role} SERVER ... OPTIONS (user ..., password ...)"
-    return Gap(says=f"{name} is not readable: {error}", statement=statement)
-
-
-def _privileges(connection: psycopg.Connection[Any], wanted: Role) -> Iterator[Power]:
-    role = _name(wanted.name)
-    privileges = ["INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER"]
-    if connection.info.server_version >= 170000:
-        privileges.append("MAINTAIN")
-    parameters = {"privileges": [*privileges, "USAGE"], "any": ", ".join(privileges)}
-    for target, held in connection.execute(_WRITABLE.encode(), parameters):
-        yield Power(says=f"{held} on {target}", statement=f"REVOKE {held} ON {target} FROM PUBLIC, {role}")
-
-
-def _probes(connection: psycopg.Connection[Any], wanted: Role) -> Iterator[sql.Composed]:
+def _probes(connection: psycopg.Connection[Any], wanted: Role, found: Sequence[Alike]) -> Iterator[sql.Composed]:
     names: dict[str, sql.Composable] = {
         "role": sql.Identifier(wanted.name),
         "writer": sql.Identifier(wanted.writer),
     }
     yield from (sql.SQL(text).format(**names) for text in _ROLE_PROBES)
     for kinds, texts in ((("r", "p"), _TABLE_PROBES), (("S",), _SEQUENCE_PROBES), (("m",), _MATVIEW_PROBES)):
-        row = connection.execute(_SAMPLE, {**_parameters(wanted), "kinds": list(kinds)}).fetchone()
-        if row:
+        if row := _sample(connection, wanted, [alike for alike in found if alike.kind in kinds and alike.of_site]):
             table = sql.Identifier(row[0], row[1])
             names.update(table=table, column=sql.Identifier(row[2]), literal=sql.Literal(table.as_string(None)))
             yield from (sql.SQL(text).format(**names) for text in texts)
 
 
+def _sample(connection: psycopg.Connection[Any], wanted: Role, found: Sequence[Alike]) -> tuple[Any, ...]:
+    if not found:
+        return ()
+    parameters = {
+        "writer": wanted.writer,
+        "schemas": list(wanted.schemas) if wanted.schemas is not None else None,
+        "kinds": [alike.kind for alike in found],
+    }
+    of_site = OF_SITE.format(owner="c.relowner", schema_owner="n.nspowner")
+    return _one(connection, _SAMPLE.format(of_site=of_site), parameters)
+
+
 def _try(connection: psycopg.Connection[Any], probe: sql.Composed, *, switched_off: bool) -> str:
     """Return what happened when a probe was not refused; empty when PostgreSQL refused it. Rolled back always."""
     text = probe.as_string(None)
+    # LOCAL: behind a pooler the session is the site's own.
+    first = "SET LOCAL lock_timeout = '2s'; " + ("SET TRANSACTION READ WRITE; " if switched_off else "")
     try:
         with connection.transaction(force_rollback=True):
-            # LOCAL: behind a pooler the session is the site's own.
-            connection.execute("SET LOCAL lock_timeout = '2s'")
-            if switched_off:
-                connection.execute("SET TRANSACTION READ WRITE")
-            connection.execute(probe)
+            connection.execute(sql.SQL("{}{}").format(sql.SQL(first), probe))
     except psycopg.Error as error:
         if error.sqlstate in REFUSED:
             return ""
@@ -213,7 +161,7 @@ def _try(connection: psycopg.Connection[Any], probe: sql.Composed, *, switched_o
 
 def _standing_powers(connection: psycopg.Connection[Any], wanted: Role) -> Iterator[Power]:
     """Yield what stock PostgreSQL leaves to any login, and what this server adds."""
-    role = _name(wanted.name)
+    role = quoted(wanted.name)
     yield Power(
         says="switch its own default_transaction_read_only off; its grants still refuse writes to your data"
     )
@@ -248,13 +196,7 @@ _FOREIGN_TABLES = """SELECT format('%I.%I', n.nspname, c.relname) FROM pg_foreig
     WHERE has_table_privilege(c.oid, 'SELECT') ORDER BY 1"""
 
 
-def _parameters(wanted: Role) -> dict[str, Any]:
-    return {"writer": wanted.writer, "schemas": list(wanted.schemas) if wanted.schemas is not None else None}
-
-
-def _one(connection: psycopg.Connection[Any], query: str) -> tuple[Any, ...]:
-    return tuple(connection.execute(query.encode()).fetchone() or ())
-
-
-def _name(name: str) -> str:
-    return sql.Identifier(name).as_string(None)
+def _one(
+    connection: psycopg.Connection[Any], query: str, parameters: dict[str, Any] | None = None
+) -> tuple[Any, ...]:
+    return tuple(connection.execute(query.encode(), parameters).fetchone() or ())

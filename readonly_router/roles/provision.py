@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import psycopg
 
+from .. import logins
 from ..errors import ProvisioningError
-from . import acl, catalog, logins
+from ..place import differs, refusal, uncompared
+from . import catalog
 from .apply import Sessions, apply, only_run, wait_for_older_transactions
 from .hardening import plan_hardening, public_powers
 from .likeness import differences
 from .plan import as_dba, plan_role, refusals, undo_defaults
 from .prove import prove
-from .spec import Actor, Plan, Power, Proof, RoleState
+from .spec import Actor, Plan, Proof, RoleState
 from .statements import BATCH
 from .targets import Target, sessions_of, target_for
 
@@ -56,23 +58,19 @@ class Report:
 def preview(target: Target, *, harden: bool = False, dba: bool = False) -> tuple[RoleState, Plan, Plan]:
     """Return the state, the plan and the hardening's plan; changes nothing. Raises what would be refused."""
     with sessions_of(target) as sessions:
-        return _preview(target, sessions, harden=harden, dba=dba)
+        state = _accepted(target, sessions, dba=dba)
+    hardening = plan_hardening(state.public, state.default_public) if harden else Plan()
+    if state.role is not None and not dba:
+        _refuse_elsewhere(target)
+    return state, plan_role(target.role, state), hardening
 
 
 def check(target: Target) -> Report:
     """Return the drift as a report whose plan is what a run would do; changes nothing."""
     with sessions_of(target) as sessions:
-        state, plan, _ = _preview(target, sessions)
-        proof = _proof(target, sessions) if state.role is not None else None
-        return Report(target=target, statements=0, plan=plan, proof=proof)
-
-
-def _preview(
-    target: Target, sessions: Sessions, *, harden: bool = False, dba: bool = False
-) -> tuple[RoleState, Plan, Plan]:
-    state = _accepted(target, sessions, dba=dba)
-    hardening = _hardening(target, sessions, dba=dba) if harden else Plan()
-    return state, plan_role(target.role, state), hardening
+        state = _accepted(target, sessions)
+        proof = _proof(target, sessions, state) if state.role is not None else None
+        return Report(target=target, statements=0, plan=plan_role(target.role, state), proof=proof)
 
 
 def _accepted(target: Target, sessions: Sessions, *, dba: bool = False) -> RoleState:
@@ -84,16 +82,6 @@ def _accepted(target: Target, sessions: Sessions, *, dba: bool = False) -> RoleS
     return state
 
 
-def _hardening(target: Target, sessions: Sessions, *, dba: bool = False) -> Plan:
-    admin, role = sessions[Actor.ADMIN], target.role
-    public = acl.public_grants(admin, role)
-    defaults = acl.default_grants(admin, role, public=True)
-    if dba:
-        public = tuple(replace(grant, actor=Actor.ADMIN) for grant in public)
-        defaults = tuple(replace(grant, actor=Actor.ADMIN) for grant in defaults)
-    return plan_hardening(public, defaults)
-
-
 # -- acting
 
 
@@ -102,17 +90,17 @@ def provision(target: Target, *, harden: bool = False, tell: Tell = print_nothin
     with sessions_of(target) as sessions, only_run(sessions[Actor.ADMIN], target.role):
         state = _accepted(target, sessions)
         if state.role is not None and state.role.canlogin and not target.role.rotate:
-            _refuse_wrong_password(target)
-        count, plan = _converge(target, sessions, tell, state=state)
+            _refuse_unfit_login(target)
+        count, plan, state = _converge(target, sessions, tell, state=state)
         settled = replace(target, role=replace(target.role, rotate=False))
         late: tuple[str, ...] = ()
         if count:
             late = wait_for_older_transactions(sessions[Actor.ADMIN], seconds=WAIT_SECONDS, tell=tell)
-            more, plan = _converge(settled, sessions, tell)
+            more, plan, state = _converge(settled, sessions, tell)
             count += more
         hardening = Plan()
         if harden:
-            hardening = _hardening(target, sessions)
+            hardening = plan_hardening(state.public, state.default_public)
             ran, stale = apply(sessions, hardening.statements, tell)
             if stale:
                 raise ProvisioningError("Functions were dropped while they were hardened; run this again.")
@@ -120,16 +108,16 @@ def provision(target: Target, *, harden: bool = False, tell: Tell = print_nothin
             # Roles that PUBLIC let create hold that by name now, and so have default privileges to set.
             state = catalog.inspect(sessions[Actor.ADMIN], target.role)
             hardening = replace(hardening, undo=(*hardening.undo, *undo_defaults(target.role, state)))
-            more, plan = _converge(settled, sessions, tell)
+            more, plan, state = _converge(settled, sessions, tell, state=state)
             count += more
-        proof = _proof(target, sessions)
+        proof = _proof(target, sessions, state)
         return Report(target=target, statements=count, plan=plan, proof=proof, late=late, hardening=hardening)
 
 
 def _converge(
     target: Target, sessions: Sessions, tell: Tell, *, state: RoleState | None = None
-) -> tuple[int, Plan]:
-    """Apply the plan; where objects of it are gone meanwhile, plan again, in smaller batches each time."""
+) -> tuple[int, Plan, RoleState]:
+    """Apply the plan of a state; where objects are gone meanwhile, plan again, in smaller batches each time."""
     count = 0
     for attempt in range(ROUNDS):
         state = state or catalog.inspect(sessions[Actor.ADMIN], target.role)
@@ -138,7 +126,7 @@ def _converge(
             ran, stale = apply(all_sessions, plan.statements, tell)
         count += ran
         if not stale:
-            return count, plan
+            return count, plan, state
         state = None
     raise ProvisioningError("Objects keep disappearing while they are granted; run this again when that is over.")
 
@@ -153,9 +141,10 @@ def _with_twin(target: Target, sessions: Sessions, plan: Plan) -> Iterator[Sessi
         yield {**sessions, Actor.TWIN: twin}
 
 
-def _refuse_wrong_password(target: Target) -> None:
+def _refuse_unfit_login(target: Target) -> None:
+    """Raise ProvisioningError before anything changes: the password is wrong, or the twin leads elsewhere."""
     try:
-        logins.connect(f"the twin '{target.twin_alias}'", target.twin_on_primary).close()
+        twin = logins.connect(f"the twin '{target.twin_alias}'", target.twin_on_primary)
     except ProvisioningError as error:
         if "permission denied for database" in str(error):
             return  # CONNECT is among what is granted
@@ -163,26 +152,59 @@ def _refuse_wrong_password(target: Target) -> None:
             f"{error}. Role '{target.role.name}' exists: correct the password in "
             f"DATABASES['{target.twin_alias}'], or set it on the role with --rotate-password."
         ) from None
+    with twin:
+        if target.twin == target.twin_on_primary:
+            _compared_before(target, twin)
+            return
+    _refuse_elsewhere(target)
+
+
+def _refuse_elsewhere(target: Target) -> None:
+    """Raise ProvisioningError before anything changes; who cannot log in yet is compared when proved."""
+    try:
+        twin = logins.connect(f"the twin '{target.twin_alias}'", target.twin)
+    except ProvisioningError:
+        return
+    with twin:
+        _compared_before(target, twin)
+
+
+def _compared_before(target: Target, twin: logins.Session) -> None:
+    """Compare, and leave a pooler no session that begins writable: the role is read-only only after this run."""
+    _compared(target, twin)
+    row = twin.execute("SELECT current_setting('default_transaction_read_only')").fetchone()
+    if twin.pooled and row and row[0] == "off":
+        with suppress(psycopg.Error):
+            twin.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+
+
+def _compared(target: Target, twin: psycopg.Connection[Any]) -> tuple[str, ...]:
+    """Return what is to be said of where the twin leads; raise ProvisioningError where that is elsewhere."""
+    found = logins.place_of(twin)
+    if refused := refusal(target.writer_alias, target.twin_alias, target.server, found):
+        raise ProvisioningError(refused)
+    if differs(target.server, found):
+        return (f"'{target.twin_alias}' is a replica by READONLY_ROUTER_REPLICAS: it reads {found}",)
+    missing = uncompared(target.server, found)
+    return (f"not compared with the writer's server: {missing}",) if missing else ()
 
 
 # -- sessions and proof
 
 
-def _proof(target: Target, sessions: Sessions) -> Proof:
-    admin, role = sessions[Actor.ADMIN], target.role
-    powers: tuple[Power, ...] = tuple(
-        public_powers(acl.public_grants(admin, role), acl.default_grants(admin, role, public=True))
-    )
-    row = admin.execute("SELECT pg_current_wal_lsn()::text").fetchone()
+def _proof(target: Target, sessions: Sessions, state: RoleState) -> Proof:
+    powers = public_powers(state.public, state.default_public)
+    row = sessions[Actor.ADMIN].execute("SELECT pg_current_wal_lsn()::text").fetchone()
     with _twin_session(target) as twin:
+        notes = _compared(target, twin)
         _wait_for_replay(twin, row[0] if row else "0/0")
-        proof = prove(twin, role, powers)
-        with logins.connect(f"the writer '{target.writer_alias}'", target.writer) as writer:
-            return replace(proof, differences=tuple(differences(writer, twin, target)))
+        proof = replace(prove(twin, target.role, powers), notes=notes)
+        with logins.connect(f"the writer '{target.writer_alias}'", target.writer, role=target.assumed) as writer:
+            return replace(proof, differences=tuple(differences(writer, twin, target.role)))
 
 
 @contextmanager
-def _twin_session(target: Target) -> Iterator[psycopg.Connection[Any]]:
+def _twin_session(target: Target) -> Iterator[logins.Session]:
     who = f"the twin '{target.twin_alias}'"
     elsewhere = (target.twin.get("host"), target.twin.get("port")) != (
         target.writer.get("host"),

@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from .spec import Actor, Relation, Role
+from .spec import Actor, Role
 
 # %% is psycopg's escape for a percent sign in a query with parameters.
 SCHEMAS = """n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
@@ -19,9 +19,13 @@ ACTORS = """SELECT oid, rolname AS owner,
          WHEN pg_has_role(%(writer)s, oid, 'USAGE') THEN 'writer' END AS actor
     FROM pg_roles"""
 
-RELATIONS = """FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    JOIN ({actors}) a ON a.oid = c.relowner
-    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND {schemas}"""
+# Relations as they are asked about: once for all that are alike. What a privilege function says of one it says of
+# each that has the same kind, owner, schema and ACL.
+ALIKE = """SELECT n.nspname AS schema, c.relkind::text AS kind, c.relowner AS owner, array_agg(c.oid) AS members,
+    array_agg(c.relname) AS names
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND {schemas}
+    GROUP BY n.oid, c.relkind, c.relowner, c.relacl"""
 
 _SERVER = """SELECT current_setting('server_version_num')::int AS version, pg_is_in_recovery() AS in_recovery,
     current_user::text AS admin, u.rolsuper AS superuser, u.rolcreaterole AS createrole,
@@ -49,13 +53,9 @@ class Questions:
         self.parameters.update(self.server)
 
     def __call__(self, query: str, **more: Any) -> list[dict[str, Any]]:
-        text = query.format(relations=RELATIONS, actors=ACTORS, schemas=SCHEMAS)
-        text = text.format(actors=ACTORS, schemas=SCHEMAS) if "{" in text else text
+        text = query.format(actors=ACTORS, schemas=SCHEMAS, alike=ALIKE.format(schemas=SCHEMAS))
         with self.connection.cursor(row_factory=dict_row) as cursor:
             return cursor.execute(text.encode(), {**self.parameters, **more}).fetchall()
-
-    def relations(self, query: str) -> tuple[Relation, ...]:
-        return tuple(Relation(**acted(row)) for row in self(query))
 
 
 def acted(row: dict[str, Any]) -> dict[str, Any]:

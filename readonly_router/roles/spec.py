@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from functools import cached_property
 
 from psycopg import sql
 
@@ -67,19 +67,15 @@ class Statement:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Relation:
-    """A relation (or sequence) by name; `kind` is pg_class.relkind; `actor` is who can grant on it, if anybody."""
+class Relations:
+    """Relations of one kind (pg_class.relkind) that one login can grant on, if anybody.
 
-    schema: str
-    name: str
+    `targets` are spelt as PostgreSQL quotes them.
+    """
+
     kind: str
-    owner: str
-    actor: Actor | None = None
-
-    @cached_property
-    def target(self) -> str:
-        """The relation as it is spelt in a statement."""
-        return sql.Identifier(self.schema, self.name).as_string(None)
+    actor: Actor | None
+    targets: Sequence[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +98,19 @@ class Creator:
     missing: tuple[tuple[str, str], ...]
 
 
+# What a reader needs, or what does no harm; every other privilege is excess. A function that is neither of
+# pg_catalog nor runs as its owner may be what a view needs.
+_WANTED = {
+    "TYPE": ("USAGE",),
+    "LANGUAGE": ("USAGE",),
+    "TABLE": ("SELECT",),
+    "SEQUENCE": ("SELECT",),
+    "LARGE OBJECT": ("SELECT",),
+    "SCHEMA": ("USAGE",),
+    "DATABASE": ("CONNECT",),
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Grant:
     """Privileges held alike on objects. `targets` are spelt as PostgreSQL quotes them; `kind` the GRANT keyword.
@@ -120,6 +129,14 @@ class Grant:
     holders: tuple[str, ...] = ()
     columns: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def excess(self) -> tuple[str, ...]:
+        """Return the privileges that a reader does not need."""
+        if self.kind == "ROUTINE" and not self.reason:
+            return ()
+        wanted = _WANTED.get(self.kind, ())
+        return tuple(privilege for privilege in self.privileges if privilege.partition(" ")[0] not in wanted)
+
 
 @dataclass(frozen=True, kw_only=True)
 class DefaultGrant:
@@ -133,7 +150,7 @@ class DefaultGrant:
 
     @property
     def writes(self) -> bool:
-        """Tell whether it gives more than reading; USAGE on a sequence is nextval()."""
+        """Return whether it gives more than reading; USAGE on a sequence is nextval()."""
         wanted = DEFAULT_PRIVILEGES.get(self.kind, ("", ""))[1]
         return self.kind in DEFAULT_PRIVILEGES and self.privilege != wanted
 
@@ -157,7 +174,11 @@ class Existing:
 
 @dataclass(frozen=True, kw_only=True)
 class RoleState:
-    """What the catalogs say. Relations, large objects and creators list only what the twin lacks."""
+    """What the catalogs say. Relations, large objects and creators list only what the twin lacks.
+
+    `filtered` says that some table would show the twin other rows than the writer, `forced` that one forces its
+    policies; `excess` and `public` are what the role and PUBLIC may do beyond reading.
+    """
 
     version: int
     in_recovery: bool
@@ -170,14 +191,15 @@ class RoleState:
     writer_settings: dict[str, str]
     writer_database_settings: dict[str, str]
     schemas: tuple[Schema, ...]
-    relations: int
-    unreadable: tuple[Relation, ...]
+    unreadable: tuple[Relations, ...]
     large_objects: tuple[tuple[int, Actor | None], ...]
     creators: tuple[Creator, ...]
-    filtered: tuple[Relation, ...]
-    forced: tuple[Relation, ...]
+    filtered: bool
+    forced: bool
     excess: tuple[Grant, ...]
     default_excess: tuple[DefaultGrant, ...]
+    public: tuple[Grant, ...]
+    default_public: tuple[DefaultGrant, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,7 +234,11 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True)
 class Proof:
-    """What logging in as the twin showed. Empty `unreadable`, `landed` and `differences` mean proved."""
+    """What logging in as the twin showed. Empty `unreadable`, `landed` and `differences` mean proved.
+
+    `untried` are relations that are not the site's: what hangs on them is not run as the twin, so they are neither
+    readable nor unreadable.
+    """
 
     readable: int
     unreadable: tuple[Gap, ...]
@@ -220,6 +246,9 @@ class Proof:
     landed: tuple[Power, ...]
     powers: tuple[Power, ...]
     differences: tuple[Gap, ...] = ()
+    # What is to be said of where the twin leads.
+    notes: tuple[str, ...] = ()
+    untried: tuple[str, ...] = ()
 
     @property
     def holds(self) -> bool:

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from psycopg import sql
 
-from .spec import DEFAULT_PRIVILEGES, Actor, DefaultGrant, Grant, Relation, Role, Statement, Step
+from .spec import DEFAULT_PRIVILEGES, Actor, DefaultGrant, Grant, Role, Statement, Step
 
 Item = TypeVar("Item")
 
@@ -107,32 +107,41 @@ def grant_usage(wanted: Role, schema: str, actor: Actor) -> Statement:
     )
 
 
-def grant_select(wanted: Role, keyword: str, batch: Sequence[Relation], actor: Actor) -> Statement:
-    """Return one GRANT, behind locks that make others' DDL on these relations wait for it.
+def grant_select(wanted: Role, kind: str, targets: Sequence[str], actor: Actor) -> Statement:
+    """Return one GRANT on relations of a kind, behind locks that make others' DDL on them wait for it.
 
     Without them ALTER, TRUNCATE, CREATE TRIGGER and a new foreign key, which update the same pg_class row, fail
     with XX000 `tuple concurrently updated` when the GRANT commits. ROW EXCLUSIVE is the lightest lock that all of
     them wait for, and no reader, writer or VACUUM does.
     https://www.postgresql.org/docs/current/explicit-locking.html
     """
-    names = sql.SQL(", ".join(relation.target for relation in batch))
+    keyword, noun = ("SEQUENCE", "sequences") if kind == "S" else ("TABLE", "relations")
+    names = sql.SQL(", ".join(targets)), sql.Identifier(wanted.name)
     return Statement(
         step=Step.GRANTS,
         actor=actor,
-        first=tuple(_locks(batch)),
-        text=sql.SQL("GRANT SELECT ON {} {} TO {}").format(sql.SQL(keyword), names, sql.Identifier(wanted.name)),
-        says=f"grant SELECT on {len(batch)} {'sequences' if keyword == 'SEQUENCE' else 'relations'}",
+        first=tuple(_locks(kind, targets)),
+        text=sql.SQL(f"GRANT SELECT ON {keyword} {{}} TO {{}}").format(*names),
+        says=f"grant SELECT on {len(targets)} {noun}",
     )
 
 
-def _locks(batch: Sequence[Relation]) -> Iterator[sql.Composed]:
-    tables = [relation.target for relation in batch if relation.kind in "rp"]
-    if tables:
-        yield sql.SQL("LOCK TABLE ONLY {} IN ROW EXCLUSIVE MODE").format(sql.SQL(", ONLY ".join(tables)))
-    # LOCK TABLE takes no sequence, materialized view or foreign table; parsing a query locks any relation.
-    others = [f"SELECT FROM {relation.target}" for relation in batch if relation.kind not in "rp"]
-    if others:
-        yield sql.SQL("PREPARE readonly_router_lock AS {}").format(sql.SQL(" UNION ALL ".join(others)))
+# LOCK TABLE takes no sequence. What the view pg_sequences calls takes a ROW EXCLUSIVE lock, for whom it answers.
+_LOCK_SEQUENCES = (
+    "SELECT count(CASE WHEN has_sequence_privilege(s, 'USAGE, SELECT') THEN pg_sequence_last_value(s) END)"
+    " FROM unnest(ARRAY[{}]::regclass[]) s"
+)
+
+
+def _locks(kind: str, targets: Sequence[str]) -> Iterator[sql.Composed]:
+    if kind == "S":
+        yield sql.SQL(_LOCK_SEQUENCES).format(sql.SQL(", ").join(map(sql.Literal, targets)))
+    elif kind in "rp":
+        yield sql.SQL("LOCK TABLE ONLY {} IN ROW EXCLUSIVE MODE").format(sql.SQL(", ONLY ".join(targets)))
+    else:
+        # It takes no materialized view or foreign table either; parsing a query locks any relation.
+        selects = sql.SQL(" UNION ALL ".join(f"SELECT FROM {target}" for target in targets))
+        yield sql.SQL("PREPARE readonly_router_lock AS {}").format(selects)
         yield sql.SQL("DEALLOCATE readonly_router_lock").format()
 
 

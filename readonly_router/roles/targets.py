@@ -10,12 +10,15 @@ from typing import Any
 import psycopg
 from django.db import connections
 
-from .. import conf, mode
+from .. import conf, logins, mode
 from ..conf import ProcessMode
 from ..errors import ProvisioningError
-from . import logins
+from ..place import Place, is_same
 from .apply import Sessions
 from .spec import Actor, Role
+
+# What is asked of the catalogs takes less time than to start parallel workers or to compile.
+PLAIN_PLANS = "SELECT set_config('jit', 'off', false), set_config('max_parallel_workers_per_gather', '0', false)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +36,7 @@ class Target:
     twin: Mapping[str, Any] = field(repr=False)
     # The twin's login where the role lives: DATABASES may lead to a standby or through a pooler.
     twin_on_primary: Mapping[str, Any] = field(repr=False)
-    server: tuple[int, int, bool]
+    server: Place
     assumed: str = ""
     own_admin: bool = False
 
@@ -56,7 +59,7 @@ def target_for(
     assumed = writer["OPTIONS"].get("assume_role") or ""
     with logins.connect(f"the writer '{writer_alias}'", reach) as connection:
         role = _wanted_role(connection, twin, assumed)
-        server = logins.server_identity(connection)
+        server = logins.place_of(connection)
     role = replace(role, schemas=schemas, rotate=rotate)
     way = reach if admin is None else {**logins.parameters(dict(admin), writer_alias), "dbname": role.database}
     return Target(
@@ -64,9 +67,9 @@ def target_for(
         twin_alias=twin_alias,
         role=role,
         admin=way,
-        writer=_by_way_of(way, reach),
+        writer=logins.by_way_of(way, reach),
         twin=twin_reach,
-        twin_on_primary=_by_way_of(way, twin_reach),
+        twin_on_primary=logins.by_way_of(way, twin_reach),
         server=server,
         assumed=assumed,
         own_admin=admin is None,
@@ -82,8 +85,10 @@ def _twin_of(writer_alias: str) -> str:
 
 
 def _wanted_role(connection: psycopg.Connection[Any], twin: Mapping[str, Any], assumed: str) -> Role:
-    query = "SELECT current_user::text, current_database(), session_user::text, current_setting('search_path')"
-    user, database, login, path = connection.execute(query).fetchone() or ("", "", "", "")
+    # What its sessions start with: this one's own path is empty.
+    path = "(SELECT reset_val FROM pg_settings WHERE name = 'search_path')"
+    query = f"SELECT current_user::text, current_database(), session_user::text, {path}"
+    user, database, login, path = connection.execute(query.encode()).fetchone() or ("", "", "", "")
     return Role(
         name=twin["USER"],
         writer=assumed or user,
@@ -92,13 +97,6 @@ def _wanted_role(connection: psycopg.Connection[Any], twin: Mapping[str, Any], a
         search_path=path,
         verifier=logins.scram_verifier(connection, twin["PASSWORD"], twin["USER"]),
     )
-
-
-def _by_way_of(other: Mapping[str, Any], login: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a login on another's way to the server."""
-    way = ("host", "port", "dbname")
-    kept = {name: value for name, value in login.items() if name not in way}
-    return {**kept, **{name: other[name] for name in way if name in other}}
 
 
 def _refuse_unusable(writer_alias: str, twin_alias: str) -> None:
@@ -124,16 +122,18 @@ def sessions_of(target: Target) -> Iterator[Sessions]:
     who = f"the writer '{target.writer_alias}'"
     if target.own_admin:
         with logins.session(who, target.writer, role=target.assumed) as writer:
+            writer.execute(PLAIN_PLANS)
             yield {Actor.ADMIN: writer, Actor.WRITER: writer}
         return
     with logins.session("the admin (--admin-url or DATABASE_ADMIN_URL)", target.admin) as admin:
         _refuse_other_server(target, admin)
+        admin.execute(PLAIN_PLANS)
         with logins.session(who, target.writer, role=target.assumed) as writer:
             yield {Actor.ADMIN: admin, Actor.WRITER: writer}
 
 
 def _refuse_other_server(target: Target, admin: psycopg.Connection[Any]) -> None:
-    if logins.server_identity(admin) != target.server:
+    if not is_same(logins.place_of(admin), target.server):
         raise ProvisioningError(
             "--admin-url leads to another server than the writer's login; name the same server."
         )

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, cast
 
 import psycopg
-from psycopg import sql
 
+from .. import advisory
 from ..errors import SwitchError
-from .mark import APPLICATION, EVENTS, MARKED, SETTING, SWITCH_LOCK, WRITABLE_LOCK
-from .spec import Opened, RoleFacts, Session
+from ..mark import APPLICATION, SETTING, WRITABLE_LOCK
+from .spec import RoleFacts, Session
 
 Connection = psycopg.Connection[Any]
 
@@ -44,25 +43,19 @@ def can_log_in(connection: Connection, names: Iterable[str]) -> tuple[str, ...]:
     return tuple(row[0] for row in rows)
 
 
-_MARKED = """SELECT r.rolname::text FROM pg_db_role_setting s
-    JOIN pg_roles r ON r.oid = s.setrole JOIN pg_database d ON d.oid = s.setdatabase
-    WHERE d.datname = current_database() AND %s = ANY (s.setconfig) ORDER BY 1"""
-
-
-def marked(connection: Connection) -> tuple[str, ...]:
-    """Return the roles that the switch made read-only in this database."""
-    return tuple(row[0] for row in connection.execute(_MARKED, [MARKED]))
-
-
 # Logins that may write: they, a role they are a member of, or PUBLIC owns a relation or holds more than SELECT.
 _UNCOVERED = """WITH writing AS (
-        SELECT relowner AS role FROM pg_class WHERE relkind IN ('r', 'p') AND oid >= 16384
+        SELECT relowner AS role FROM pg_class WHERE relkind IN ('r', 'p', 'm', 'S', 'f') AND oid >= 16384
         UNION SELECT a.grantee FROM pg_class c, aclexplode(c.relacl) a
         WHERE c.relkind IN ('r', 'p', 'v', 'S', 'f') AND c.oid >= 16384
           AND a.privilege_type IN ('INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'USAGE')
+        -- REFRESH, from PostgreSQL 17 on.
+        UNION SELECT a.grantee FROM pg_class c, aclexplode(c.relacl) a
+        WHERE c.relkind = 'm' AND c.oid >= 16384 AND a.privilege_type = 'MAINTAIN'
         UNION SELECT a.grantee FROM pg_attribute t, aclexplode(t.attacl) a
         WHERE t.attrelid >= 16384 AND a.privilege_type IN ('INSERT', 'UPDATE')
-        UNION SELECT oid FROM pg_roles WHERE rolname IN ('pg_write_all_data', 'pg_execute_server_program'))
+        UNION SELECT oid FROM pg_roles
+        WHERE rolname IN ('pg_write_all_data', 'pg_maintain', 'pg_execute_server_program'))
     SELECT r.rolname::text, r.rolsuper FROM pg_roles r WHERE r.rolcanlogin AND NOT r.rolname = ANY (%(fenced)s)
       AND (r.rolsuper OR (has_database_privilege(r.oid, current_database(), 'CONNECT') AND EXISTS (
            SELECT FROM writing w WHERE w.role = 0 OR pg_has_role(r.oid, w.role, 'MEMBER')))) ORDER BY 1"""
@@ -76,19 +69,6 @@ def unfenced(connection: Connection, fenced: Iterable[str]) -> tuple[tuple[str, 
     )
 
 
-_UNREADABLE = """SELECT format('%%I.%%I', n.nspname, c.relname) FROM pg_class c
-    JOIN pg_namespace n ON n.oid = c.relnamespace, pg_roles w, pg_roles t
-    WHERE w.rolname = %s AND t.rolname = %s AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.oid >= 16384
-      AND has_schema_privilege(w.oid, n.oid, 'USAGE') AND has_table_privilege(w.oid, c.oid, 'SELECT')
-      AND NOT (has_schema_privilege(t.oid, n.oid, 'USAGE') AND has_table_privilege(t.oid, c.oid, 'SELECT'))
-    ORDER BY 1"""
-
-
-def unreadable(connection: Connection, writer: str, twin: str) -> tuple[str, ...]:
-    """Return the relations that the writer reads and its twin does not."""
-    return tuple(row[0] for row in connection.execute(_UNREADABLE, [writer, twin]))
-
-
 # -- sessions
 
 _SESSIONS = """SELECT a.pid, a.usename::text, coalesce(a.backend_type, ''), a.state, a.backend_start,
@@ -96,11 +76,11 @@ _SESSIONS = """SELECT a.pid, a.usename::text, coalesce(a.backend_type, ''), a.st
     extract(epoch FROM clock_timestamp() - a.xact_start)::float,
     coalesce(a.application_name, ''), coalesce(host(a.client_addr), ''), coalesce(a.query, '')
     FROM pg_stat_activity a WHERE a.datname = current_database() AND a.pid <> pg_backend_pid()
-      AND a.usename = ANY (%s) ORDER BY a.xact_start NULLS LAST, a.pid"""
+      AND a.usename = ANY (%s) AND a.pid <> ALL (%s) ORDER BY a.xact_start NULLS LAST, a.pid"""
 
 
-def sessions(connection: Connection, names: Iterable[str]) -> list[Session]:
-    """Return the sessions of these roles in this database, but our own."""
+def sessions(connection: Connection, names: Iterable[str], *, own: Iterable[int]) -> list[Session]:
+    """Return the sessions of these roles in this database, but our own: this one, and those of `own` processes."""
     return [
         Session(
             pid=pid,
@@ -116,7 +96,7 @@ def sessions(connection: Connection, names: Iterable[str]) -> list[Session]:
         )
         for (
             pid, role, kind, state, began, idle_for, open_for, application, client, query,
-        ) in connection.execute(_SESSIONS, [list(names)])
+        ) in connection.execute(_SESSIONS, [list(names), list(own)])
     ]  # fmt: skip
 
 
@@ -154,31 +134,9 @@ def prepared(connection: Connection) -> tuple[str, ...]:
     )
 
 
-_LOCK_HOLDERS = """SELECT l.pid FROM pg_locks l, (SELECT hashtextextended(%s, 0) AS key) k
-    WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND l.pid <> pg_backend_pid()
-      AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-      AND l.classid::bigint = (k.key >> 32) & 4294967295 AND l.objid::bigint = k.key & 4294967295"""
-
-
 def writing_through(connection: Connection) -> frozenset[int]:
     """Return the processes of sessions that write through the switch (`writable()`)."""
-    return frozenset(row[0] for row in connection.execute(_LOCK_HOLDERS, [WRITABLE_LOCK]))
-
-
-def switching(connection: Connection) -> tuple[int, ...]:
-    """Return the processes of commands that are at work on the switch."""
-    return tuple(row[0] for row in connection.execute(_LOCK_HOLDERS, [SWITCH_LOCK]))
-
-
-def try_lock(connection: Connection, name: str) -> bool:
-    """Take an advisory lock of this session if it is free."""
-    row = connection.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", [name]).fetchone()
-    return bool(row and row[0])
-
-
-def unlock(connection: Connection, name: str) -> None:
-    """Give an advisory lock back."""
-    connection.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", [name])
+    return frozenset(pid for pid, _ in advisory.holders(connection, WRITABLE_LOCK))
 
 
 END_OWN_MILLISECONDS = 10_000
@@ -192,13 +150,19 @@ def end_own(connection: Connection, pid: int) -> None:
         raise SwitchError(f"the command's own session (process {pid}) does not end")
 
 
-def identity(connection: Connection) -> tuple[str, int]:
-    """Return what tells this server, and its standbys, from every other, and the database's OID in it."""
-    row = connection.execute(
-        "SELECT (SELECT system_identifier::text FROM pg_control_system()), oid::bigint FROM pg_database"
-        " WHERE datname = current_database()"
-    ).fetchone()
-    return (str(row[0]), int(row[1])) if row else ("", 0)
+_IDENTITY = """SELECT (SELECT system_identifier::text FROM pg_control_system()), oid::bigint,
+    CASE WHEN NOT pg_is_in_recovery() THEN
+        ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int END
+    FROM pg_database WHERE datname = current_database()"""
+
+
+def identity(connection: Connection) -> tuple[str, int, int | None]:
+    """Return what tells this server, and its standbys, from every other, the database's OID, and the timeline.
+
+    A promotion begins another timeline; None on a standby.
+    """
+    system, oid, timeline = connection.execute(_IDENTITY).fetchone() or ("", 0, None)
+    return str(system), int(oid), timeline
 
 
 def subscriptions(connection: Connection) -> tuple[tuple[str, str], ...]:
@@ -222,46 +186,3 @@ def own_transaction(connection: Connection) -> int:
     """Return the id of the transaction that is open, and take one if it has none."""
     row = connection.execute("SELECT pg_current_xact_id()::text::bigint").fetchone()
     return int(row[0]) if row else 0
-
-
-# -- events
-
-
-_EVENTS = """SELECT n.nspname::text, c.oid::bigint FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.relname = %s AND c.relkind = 'r' ORDER BY n.nspname = 'public' DESC, n.nspname"""
-
-
-def events_table(connection: Connection) -> sql.Composed | None:
-    """Return the table of audit events with its schema; None where it was not migrated."""
-    row = connection.execute(_EVENTS, [EVENTS]).fetchone()
-    return sql.SQL("{}").format(sql.Identifier(row[0], EVENTS)) if row else None
-
-
-def events_oid(connection: Connection) -> int:
-    """Return that table's OID, for a table of this name elsewhere is the site's own; 0 where there is none."""
-    row = connection.execute(_EVENTS, [EVENTS]).fetchone()
-    return int(row[1]) if row else 0
-
-
-# By its role: another site of the same database may use the same alias, or this site another one.
-_LAST = """SELECT id, at, kind, reason, eta, by, roles, receipt, details FROM {} WHERE roles @> %s::jsonb
-    AND kind NOT IN ('exec', 'migrate') ORDER BY id DESC LIMIT 1"""
-
-
-# Killed between its commit and the note of the time after it, it may have left what begins until now.
-_UNFINISHED = """SELECT id, roles, (details->>'on_since')::timestamptz,
-    coalesce((details->>'opened_at')::timestamptz, clock_timestamp()) FROM ({}) last
-    WHERE kind IN ('off', 'undone') AND details ? 'on_since' AND NOT details ? 'renewed'"""
-
-
-def unfinished_off(connection: Connection, table: sql.Composed, writer: str) -> Opened | None:
-    """Return what is left of the last act on a role's switch, if that was an off which did not end."""
-    query = sql.SQL(_UNFINISHED).format(sql.SQL(_LAST).format(table))
-    row = connection.execute(query, [json.dumps([writer])]).fetchone()
-    return Opened(event=row[0], roles=tuple(row[1]), after=row[2], before=row[3]) if row else None
-
-
-def last_event(connection: Connection, table: sql.Composed, writer: str) -> dict[str, Any] | None:
-    """Return the last act on the switch of a writer's role."""
-    cursor = connection.cursor(row_factory=psycopg.rows.dict_row)
-    return cursor.execute(sql.SQL(_LAST).format(table), [json.dumps([writer])]).fetchone()

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 
+from .. import advisory
+from ..mark import WRITABLE_LOCK
 from . import catalog
 from .catalog import Connection
-from .mark import WRITABLE_LOCK
 from .spec import Order, Session, Tell
 
 # Between two looks; and between two lines of progress.
@@ -59,16 +60,22 @@ class Left:
 
 @dataclass(frozen=True, kw_only=True)
 class Since:
-    """What was there as a drain began: `awaited` are processes that were logging in, `met` the sessions."""
+    """What was there as a drain began: `awaited` are processes that were logging in, `met` the sessions.
+
+    `own` are the processes of the command's sessions, which are waited for by nobody.
+    """
 
     switched_at: datetime
     awaited: tuple[int, ...]
     met: frozenset[tuple[int, datetime | None]]
+    own: frozenset[int]
 
     @classmethod
-    def of(cls, switched_at: datetime, awaited: Iterable[int], sessions: Iterable[Session]) -> Since:
+    def of(
+        cls, switched_at: datetime, awaited: Iterable[int], sessions: Iterable[Session], own: frozenset[int]
+    ) -> Since:
         met = frozenset((session.pid, session.began) for session in sessions)
-        return cls(switched_at=switched_at, awaited=tuple(awaited), met=met)
+        return cls(switched_at=switched_at, awaited=tuple(awaited), met=met, own=own)
 
     def has_met(self, session: Session) -> bool:
         return session.pid in self.awaited or (session.pid, session.began) in self.met
@@ -107,7 +114,12 @@ def _rests(session: Session, waited: float) -> bool:
 
 
 def drain(
-    connection: Connection, roles: Iterable[str], switched_at: datetime, order: Order, tell: Tell
+    connection: Connection,
+    roles: Iterable[str],
+    switched_at: datetime,
+    order: Order,
+    own: frozenset[int],
+    tell: Tell,
 ) -> tuple[Left, int]:
     """Wait until nothing is left, or the deadline; return what is left and how many sessions were ended.
 
@@ -119,7 +131,7 @@ def drain(
     told = began
     # Who begins to log in later than this meets the setting: on a busy server somebody always does.
     awaited = catalog.starting(connection)
-    since = Since.of(switched_at, awaited, catalog.sessions(connection, roles))
+    since = Since.of(switched_at, awaited, catalog.sessions(connection, roles, own=own), own)
     while True:
         elapsed = time.monotonic() - began
         left, idle = _look(connection, roles, since, elapsed=elapsed, grace=order.grace)
@@ -133,14 +145,19 @@ def drain(
 
 
 def force(
-    connection: Connection, roles: Iterable[str], switched_at: datetime, left: Left, tell: Tell
+    connection: Connection,
+    roles: Iterable[str],
+    switched_at: datetime,
+    left: Left,
+    own: frozenset[int],
+    tell: Tell,
 ) -> tuple[Left, int]:
     """Cancel what runs, then end every session that is left; return what is left even so."""
     roles = tuple(roles)
     busy = tuple(session for session in left.sessions if session.state == "active")
     tell(f"cancel {len(busy)} queries")
     _signal(connection, _CANCEL, busy)
-    since = Since.of(switched_at, left.starting, left.sessions)
+    since = Since.of(switched_at, left.starting, left.sessions, own)
     left, _ = _wait(connection, roles, since, seconds=CANCEL_SECONDS, ending=False)
     tell(f"end {len(left.sessions)} sessions")
     return _wait(connection, roles, since, seconds=END_SECONDS, ending=True)
@@ -191,7 +208,7 @@ def _look(
             writes_through=session.pid in through,
             met=since.has_met(session),
         )
-        for session in catalog.sessions(connection, roles)
+        for session in catalog.sessions(connection, roles, own=since.own)
     }
     left = Left(
         sessions=tuple(session for session, found in fates.items() if found is not Fate.LEFT),
@@ -199,7 +216,7 @@ def _look(
         prepared=catalog.prepared(connection),
     )
     if not (left.sessions or left.starting or left.prepared):
-        left = replace(left, locked=catalog.try_lock(connection, WRITABLE_LOCK))
+        left = replace(left, locked=advisory.try_lock(connection, WRITABLE_LOCK))
     return left, tuple(session for session, found in fates.items() if found is Fate.END)
 
 
@@ -228,7 +245,14 @@ def _signal(connection: Connection, query: str, found: Iterable[Session]) -> set
 
 
 def renew(
-    connection: Connection, roles: Iterable[str], *, after: datetime, before: datetime, grace: float, tell: Tell
+    connection: Connection,
+    roles: Iterable[str],
+    *,
+    after: datetime,
+    before: datetime,
+    grace: float,
+    own: frozenset[int],
+    tell: Tell,
 ) -> tuple[Session, ...]:
     """End the idle sessions that began while the switch was on, for they stay read-only; return those left.
 
@@ -244,7 +268,7 @@ def renew(
         through = catalog.writing_through(connection)
         stale = tuple(
             session
-            for session in catalog.sessions(connection, roles)
+            for session in catalog.sessions(connection, roles, own=own)
             if session.kind == CLIENT and session.began is not None and after <= session.began <= before
             if session.pid not in through
         )

@@ -10,10 +10,10 @@ from django.core.management import ManagementUtility
 from .. import conf
 from ..errors import SwitchError
 from ..scopes import writable
-from .flip import add_details, write_event
-from .spec import Operator, Target
-from .targets import session, target_for
-from .throws import refuse_locked, told_in_one_line
+from . import events
+from .spec import Operator
+from .targets import target_for
+from .throws import refuse_locked
 
 
 def execute(command: Sequence[str], *, by: str = "", admin: Mapping[str, Any] | None = None) -> int:
@@ -25,25 +25,16 @@ def execute(command: Sequence[str], *, by: str = "", admin: Mapping[str, Any] | 
         raise SwitchError("Name the command to run: read_only exec -- migrate shop.")
     refuse_locked()
     targets = [target_for(alias, admin=admin) for alias in conf.twins()]
-    operator = Operator.here(by)
-    events = [(target, _record(target, operator, command)) for target in targets]
+    operator, details = Operator.here(by), {"command": list(command)}
+    begun = [(target, events.begin(target, "exec", operator, details)) for target in targets]
     status = 1
     try:
         status = _run(command)
     finally:
-        for target, event in events:
-            _complete(target, event, status)
+        ended = [events.complete(target, event, {"status": status}) for target, event in begun]
+    if unnoted := next(filter(None, ended), None):
+        raise SwitchError(f"The command ended with status {status}, which could not be noted: {unnoted}")
     return status
-
-
-def _record(target: Target, operator: Operator, command: Sequence[str]) -> int:
-    with session(target) as connection, told_in_one_line():
-        return write_event(connection, target, "exec", operator, details={"command": list(command)})
-
-
-def _complete(target: Target, event: int, status: int) -> None:
-    with session(target) as connection, told_in_one_line():
-        add_details(connection, event, {"status": status})
 
 
 def _run(command: Sequence[str]) -> int:

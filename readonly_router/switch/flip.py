@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime
-from typing import Any, cast
+from typing import cast
 
 from psycopg import Error, sql
 
 from ..errors import SwitchError
-from .catalog import Connection, can_log_in, events_table, server_time
-from .mark import CHANNEL, MARK, SETTING
-from .receipt import Receipt
+from ..mark import CHANNEL, SETTING, after
+from . import events
+from .catalog import Connection, can_log_in, server_time
+from .events import COUNTED, Log
 from .spec import Opened, Operator, Order, Target
 
 
-def flip_on(connection: Connection, target: Target, order: Order, roles: Iterable[str]) -> tuple[int, datetime]:
+def flip_on(
+    connection: Connection, log: Log, target: Target, order: Order, roles: Iterable[str]
+) -> tuple[int, datetime]:
     """Make the roles' next sessions read-only and tell those that listen.
 
     Return the event's id and a time of the server's clock after the commit: a session that began later than that
@@ -25,28 +27,35 @@ def flip_on(connection: Connection, target: Target, order: Order, roles: Iterabl
     """
     roles = tuple(roles)
     with connection.transaction():
-        for role in roles:
-            _execute(connection, "ALTER ROLE {} IN DATABASE {} SET {} = {}", role, SETTING, MARK)
+        spelt = after(events.last_mark(log))
         # Noted, for off gives back only what was taken.
         taken = can_log_in(connection, roles) if order.fence == "login" else ()
-        for role in taken:
-            connection.execute(sql.SQL("ALTER ROLE {} NOLOGIN").format(sql.Identifier(role)))
-        event = write_event(
-            connection,
+        event = events.write(
+            log,
             target,
             "on",
             order.operator,
             roles=roles,
             reason=order.reason,
             eta=order.eta,
-            details={"fence": order.fence, "nologin": taken},
+            details={"fence": order.fence, "nologin": taken, "mark": spelt},
         )
+        mark(connection, dict.fromkeys(roles, spelt))
+        for role in taken:
+            connection.execute(sql.SQL("ALTER ROLE {} NOLOGIN").format(sql.Identifier(role)))
         tell(connection)
     return event, server_time(connection)
 
 
+def mark(connection: Connection, marks: Mapping[str, str]) -> None:
+    """Have the sessions of roles begin read-only, each by its mark; where they do, that is written once more."""
+    for role, spelt in marks.items():
+        _execute(connection, "ALTER ROLE {} IN DATABASE {} SET {} = {}", role, SETTING, spelt)
+
+
 def flip_off(
     connection: Connection,
+    log: Log | None,
     target: Target,
     operator: Operator,
     *,
@@ -55,37 +64,59 @@ def flip_off(
     since: datetime | None,
     kind: str = "off",
     reason: str = "",
-) -> Opened | None:
-    """Reset what on set, and only that; return what is to be ended where the switch was on since a known time.
+) -> Opened:
+    """Reset what on set, and only that; return what began read-only, with its event where `log` can note it.
 
-    Who begins a session after the commit may write; the commit may take long (a synchronous standby). Who listens
-    is told after a time later than that, and so has no session that could be taken for one that began read-only.
+    `log` is of this very session, or None: then the event is for the caller to write. Who begins a session after
+    the commit may write; the commit may take long (a synchronous standby). Who listens is told after a time later
+    than that, and so has no session that could be taken for one that began read-only.
     """
     roles = tuple(roles)
-    details = {"on_since": since.isoformat()} if since else {}
     connection.execute("BEGIN")
     try:
         for role in roles:
             _execute(connection, "ALTER ROLE {} IN DATABASE {} RESET {}", role, SETTING)
         for role in logins:
             connection.execute(sql.SQL("ALTER ROLE {} LOGIN").format(sql.Identifier(role)))
-        closed = dict.fromkeys((target.writer, *roles))
-        event = write_event(connection, target, kind, operator, roles=closed, reason=reason, details=details)
-        before = _commit_and_tell(connection, event)
+        event = 0
+        if log is not None:
+            event = write_off(log, target, operator, kind=kind, roles=roles, since=since, reason=reason)
+        before = _commit_and_tell(connection, log, event)
     except BaseException:
         with suppress(Error):
             connection.rollback()
         raise
-    return Opened(event=event, roles=roles, after=since, before=before) if since else None
+    return Opened(event=event, roles=roles, after=since, before=before)
 
 
-def _commit_and_tell(connection: Connection, event: int) -> datetime:
-    """Commit, note the time after it with the event, and only then tell who listens; return that time.
+def write_off(
+    log: Log,
+    target: Target,
+    operator: Operator,
+    *,
+    kind: str,
+    roles: Iterable[str],
+    since: datetime | None,
+    reason: str,
+    opened_at: datetime | None = None,
+) -> int:
+    """Note that a switch is off, and since when what is to be ended has begun; return the event's id."""
+    details = {"on_since": since.isoformat()} if since else {}
+    if opened_at is not None:
+        details["opened_at"] = opened_at.isoformat()
+    closed = dict.fromkeys((target.writer, *roles))
+    return events.write(log, target, kind, operator, roles=closed, reason=reason, details=details)
+
+
+def _commit_and_tell(connection: Connection, log: Log | None, event: int) -> datetime:
+    """Commit, take the time after it, note it with the event, and only then tell who listens; return that time.
 
     In one message: the server goes through with it even if this process ends meanwhile.
     """
-    names = {"table": _table(connection), "event": sql.Literal(event), "channel": sql.Identifier(CHANNEL)}
-    told = connection.execute(sql.SQL(_COMMIT).format(**names), prepare=False)
+    time: sql.Composable = sql.SQL("SELECT clock_timestamp()")
+    if log is not None:
+        time = sql.SQL(_NOTE).format(table=log.table, event=sql.Literal(event), counted=COUNTED)
+    told = connection.execute(sql.SQL("COMMIT; {}; {}").format(time, _NOTIFY), prepare=False)
     told.nextset()
     row = told.fetchone()
     if row is None:
@@ -93,10 +124,9 @@ def _commit_and_tell(connection: Connection, event: int) -> datetime:
     return cast(datetime, row[0])
 
 
-_COMMIT = """COMMIT;
-    UPDATE {table} SET details = details || jsonb_build_object('opened_at', clock_timestamp()) WHERE id = {event}
-        RETURNING (details->>'opened_at')::timestamptz;
-    NOTIFY {channel}"""
+_NOTE = """UPDATE {table} SET details = details || jsonb_build_object('opened_at', clock_timestamp()) || {counted}
+    WHERE id = {event} RETURNING (details->>'opened_at')::timestamptz"""
+_NOTIFY = sql.SQL("NOTIFY {}").format(sql.Identifier(CHANNEL))
 
 
 def tell(connection: Connection) -> None:
@@ -104,7 +134,7 @@ def tell(connection: Connection) -> None:
 
     https://www.postgresql.org/docs/current/sql-notify.html
     """
-    connection.execute(sql.SQL("NOTIFY {}").format(sql.Identifier(CHANNEL)))
+    connection.execute(_NOTIFY)
 
 
 def _execute(connection: Connection, text: str, role: str, setting: str, value: str = "") -> None:
@@ -114,64 +144,3 @@ def _execute(connection: Connection, text: str, role: str, setting: str, value: 
         sql.Identifier(setting),
     ]
     connection.execute(sql.SQL(text).format(*parts, *([sql.Literal(value)] if value else [])))
-
-
-# -- events
-
-_COLUMNS = ("at", "kind", "alias", "roles", "reason", "eta", "by", "os_user", "host", "details")
-
-
-def write_event(
-    connection: Connection,
-    target: Target,
-    kind: str,
-    operator: Operator,
-    *,
-    roles: Iterable[str] = (),
-    reason: str = "",
-    eta: datetime | None = None,
-    details: Mapping[str, Any] | None = None,
-) -> int:
-    """Insert an audit event and return its id."""
-    values = (
-        kind,
-        target.alias,
-        json.dumps(list(roles)),
-        reason,
-        eta,
-        operator.by,
-        operator.os_user,
-        operator.host,
-        json.dumps(details or {}),
-    )
-    columns = sql.SQL(", ").join(map(sql.Identifier, _COLUMNS))
-    row = connection.execute(
-        sql.SQL("INSERT INTO {} ({}) VALUES (clock_timestamp(), {}) RETURNING id").format(
-            _table(connection), columns, sql.SQL(", ").join([sql.Placeholder()] * len(values))
-        ),
-        values,
-    ).fetchone()
-    return int(row[0]) if row else 0
-
-
-def add_details(connection: Connection, event: int, details: Mapping[str, Any]) -> None:
-    """Add to an event what became of the act."""
-    connection.execute(
-        sql.SQL("UPDATE {} SET details = details || %s::jsonb WHERE id = %s").format(_table(connection)),
-        [json.dumps(details), event],
-    )
-
-
-def write_receipt(connection: Connection, receipt: Receipt) -> None:
-    """Keep the receipt with its event."""
-    connection.execute(
-        sql.SQL("UPDATE {} SET receipt = %s WHERE id = %s").format(_table(connection)),
-        [receipt.to_json(), receipt.event],
-    )
-
-
-def _table(connection: Connection) -> sql.Composed:
-    table = events_table(connection)
-    if table is None:
-        raise SwitchError("The table of audit events is missing; run manage.py migrate readonly_router.")
-    return table

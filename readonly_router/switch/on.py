@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from contextlib import ExitStack
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-import psycopg
-
-from .. import conf
+from .. import advisory, conf
 from ..errors import ConfigurationError, DrainError, SwitchError
-from ..roles.logins import first_line
-from . import catalog, preflight, standing
-from .catalog import Connection
+from ..mark import SETTING, WRITABLE_LOCK
+from . import catalog, events, preflight, standing
+from .amend import amend
 from .drain import Left, drain, force
-from .flip import flip_on, write_event, write_receipt
-from .mark import SETTING, WRITABLE_LOCK
-from .off import open_again
+from .events import Log
+from .flip import flip_on
 from .receipt import Receipt
-from .spec import Operator, Order, State, Target, Tell, print_nothing
-from .targets import begins_read_only, session
-from .throws import Databases, Throw, thrown, told_in_one_line, wait_seconds
+from .spec import Accepted, Operator, Order, State, Target, Tell, print_nothing
+from .targets import begins_read_only, in_one_line
+from .throws import Databases, Throw, thrown, wait_seconds
+from .undo import UndoneInterrupt, undo
+from .waits import refuse_unconfirmed
 
 
 def switch_on(
@@ -36,6 +34,7 @@ def switch_on(
     force: bool = False,
     fence: str | None = None,
     writers: Iterable[str] = (),
+    accept_unreadable: bool = False,
     by: str = "",
     show_queries: bool = False,
     admin: Mapping[str, Any] | None = None,
@@ -44,8 +43,9 @@ def switch_on(
     """Switch writers read-only, wait until nobody can write any more, and return a receipt for each.
 
     `databases` are writer aliases, by default every pair; it is all or nothing. Durations are seconds or texts
-    like "5m". Where the switch was on and proved already, the receipt is the one of then. Raises DrainError with
-    the sessions that held out, and SwitchError for whatever else is in the way; then nothing has changed.
+    like "5m". Where the switch was on and proved already, the receipt is the one of then, and a reason or an eta
+    replaces the one that was told. Raises DrainError with the sessions that held out, and SwitchError for whatever
+    else is in the way; then nothing has changed.
     """
     order = Order(
         operator=Operator.here(by),
@@ -56,9 +56,10 @@ def switch_on(
         force=force,
         fence=_fence(fence),
         writers=tuple(writers),
+        accept_unreadable=accept_unreadable,
         show_queries=show_queries,
     )
-    with told_in_one_line(), thrown(databases, admin, tell) as throws:
+    with in_one_line(), thrown(databases, admin, tell, commit=order.deadline) as throws:
         return _switch_on(throws, order)
 
 
@@ -67,89 +68,127 @@ def preview(
     *,
     fence: str | None = None,
     writers: Iterable[str] = (),
+    accept_unreadable: bool = False,
     admin: Mapping[str, Any] | None = None,
 ) -> tuple[State, ...]:
     """Return how each writer's switch stands; raise SwitchError where `switch_on` would refuse."""
-    order = Order(operator=Operator.here(), fence=_fence(fence), writers=tuple(writers))
-    with told_in_one_line(), thrown(databases, admin, print_nothing) as throws:
-        _accept(throws, order)
+    order = Order(
+        operator=Operator.here(),
+        fence=_fence(fence),
+        writers=tuple(writers),
+        accept_unreadable=accept_unreadable,
+    )
+    with in_one_line(), thrown(databases, admin, print_nothing) as throws:
+        _accepted(throws, order)
         return tuple(throw.state for throw in throws)
 
 
-def _accept(throws: list[Throw], order: Order) -> None:
-    for throw in throws:
-        throw.roles = preflight.accepted(throw.connection, throw.target, throw.state, order, throw.tell)
+@dataclass(frozen=True, kw_only=True)
+class Closed:
+    """A writer that is switched and to be proved: sessions that began after `at` began read-only."""
+
+    throw: Throw
+    accepted: Accepted
+    event: int
+    fence: str
+    at: datetime
+
+
+def _accepted(throws: list[Throw], order: Order) -> list[Accepted]:
+    return [
+        preflight.accepted(throw.hands, throw.target, throw.state, throw.log, order, throw.tell)
+        for throw in throws
+    ]
 
 
 def _switch_on(throws: list[Throw], order: Order) -> tuple[Receipt, ...]:
-    _accept(throws, order)
+    accepted = _accepted(throws, order)
+    begun: list[Throw] = []
+    receipts: list[Receipt] = []
     try:
-        for throw in throws:
-            _flip(throw, order)
+        pairs = zip(throws, accepted, strict=True)
+        closed = [_flip(throw, found, order, begun.append) for throw, found in pairs]
         # Each has its own deadline, from its own flip.
-        return tuple(_prove(throw, order) for throw in throws)
+        return tuple(
+            _prove(each, order, receipts.append) if each else _proved(throw, order)
+            for throw, each in zip(throws, closed, strict=True)
+        )
     except BaseException as error:
-        _undo([throw for throw in throws if throw.flipped], order, error)
+        undo(begun, order, error, receipts=receipts)
+        if isinstance(error, KeyboardInterrupt):
+            raise UndoneInterrupt from error
         raise
 
 
-def _flip(throw: Throw, order: Order) -> None:
-    state = throw.state
-    if state.read_only and state.proved:
-        return
+def _flip(throw: Throw, accepted: Accepted, order: Order, begin: Callable[[Throw], None]) -> Closed | None:
+    """Switch a writer, which an undo opens again from `begin` on; None where it is on and proved."""
+    state, log, roles = throw.state, events.required(throw.log, throw.target), accepted.roles
+    if state.proved:
+        return None
     if state.read_only:
         # An earlier command did not live to prove it: this one does, and undoes it where it cannot.
         throw.tell(f"on already since {_clock(state.since)}, but not proved: proving it now")
-        throw.event, throw.flipped = state.event or _found(throw, order), True
-        throw.fence = "login" if state.nologin else "settings"
-        throw.switched_at = catalog.server_time(throw.connection)
-        return
-    throw.flipped, throw.fence = True, order.fence
-    throw.event, throw.switched_at = flip_on(throw.connection, throw.target, order, throw.roles)
-    throw.tell(f"new sessions of {_names(throw.roles)} begin read-only")
+        event = state.event or _write_lost(throw, log, roles, order)
+        begin(throw)
+        if state.event:
+            amend(throw, order.operator, reason=order.reason, eta=order.eta)
+        at, fence = catalog.server_time(throw.connection), "login" if state.nologin else "settings"
+        return Closed(throw=throw, accepted=accepted, event=event, fence=fence, at=at)
+    begin(throw)
+    event, at = flip_on(throw.connection, log, throw.target, order, roles)
+    refuse_unconfirmed(throw.waits, throw.target.alias)
+    throw.tell(f"new sessions of {_names(roles)} begin read-only")
+    return Closed(throw=throw, accepted=accepted, event=event, fence=order.fence, at=at)
 
 
-def _found(throw: Throw, order: Order) -> int:
+def _write_lost(throw: Throw, log: Log, roles: tuple[str, ...], order: Order) -> int:
     """Write the event that a switch which is on has lost, so that the receipt has its place."""
-    details = {"fence": "settings", "nologin": ()}
-    return write_event(
-        throw.connection,
+    return events.write(
+        log,
         throw.target,
         "on",
         order.operator,
-        roles=throw.roles,
+        roles=roles,
         reason=order.reason,
         eta=order.eta,
-        details=details,
+        details={"fence": "settings", "nologin": ()},
     )
 
 
-def _prove(throw: Throw, order: Order) -> Receipt:
-    if not throw.flipped:
-        throw.tell(f"on already since {_clock(throw.state.since)}: nothing to do")
-        return stored_receipt(throw.connection, throw.target)
-    connection, at = throw.connection, throw.switched_at
-    assert at is not None  # noqa: S101 - a flipped switch has its time
-    left, ended = drain(connection, throw.roles, at, order, throw.tell)
+def _proved(throw: Throw, order: Order) -> Receipt:
+    """Return the receipt of a switch that is on and proved."""
+    throw.tell(f"on already since {_clock(throw.state.since)}")
+    if not amend(throw, order.operator, reason=order.reason, eta=order.eta):
+        throw.tell("nothing to do")
+    return stored_receipt(throw.log, throw.target)
+
+
+def _prove(closed: Closed, order: Order, keep: Callable[[Receipt], None]) -> Receipt:
+    throw, roles, own = closed.throw, closed.accepted.roles, frozenset(closed.throw.own)
+    left, ended = drain(throw.connection, roles, closed.at, order, own, throw.tell)
     if not left.drained and order.force:
-        left, more = force(connection, throw.roles, at, left, throw.tell)
+        left, more = force(throw.connection, roles, closed.at, left, own, throw.tell)
         ended += more
     if not left.drained:
         raise _missed(throw, left, order)
     throw.tell(f"drained: {ended} sessions ended, none left that could write")
-    if throw.fence == "settings":
+    if closed.fence == "settings":
         _try_the_door(throw.target)
-    receipt = _receipt(throw, order, ended=ended)
-    catalog.unlock(connection, WRITABLE_LOCK)
+    receipt = _receipt(closed, order, ended=ended, keep=keep)
+    refuse_unconfirmed(throw.waits, throw.target.alias)
+    advisory.unlock(throw.connection, WRITABLE_LOCK)
     throw.tell("receipt written")
     return receipt
 
 
 def _missed(throw: Throw, left: Left, order: Order) -> DrainError:
-    names = left.says(show_queries=order.show_queries)
+    # Any login may take the lock that a writable() takes, the twin's too.
+    names = left.says(show_queries=order.show_queries) or (
+        advisory.describe_holders(throw.connection, WRITABLE_LOCK),
+    )
     return DrainError.of(
         f"'{throw.target.alias}' was not drained within {order.deadline:g} s, so the switch was undone; "
-        f"{len(names) or 'a writable()'} held out. End them, or give --deadline, or --force.",
+        f"{len(names)} held out. End them, or give --deadline, or --force.",
         sessions=names,
     )
 
@@ -166,82 +205,52 @@ def _try_the_door(target: Target) -> None:
 _ROUNDS = 3
 
 
-def _receipt(throw: Throw, order: Order, *, ended: int) -> Receipt:
+def _receipt(closed: Closed, order: Order, *, ended: int, keep: Callable[[Receipt], None]) -> Receipt:
     """Write the receipt with its event, so that nothing, itself included, was written after what it says.
 
-    Where others (autovacuum, other databases) take transaction ids at the same moment it is written anew; after
-    some rounds it stays, and verify tells of the ids that moved.
+    Where others (autovacuum, other databases) take transaction ids at the same moment it is written again; after
+    some rounds it stays, and verify tells of the ids that moved. Each goes to `keep` before it is written.
     """
-    connection, state, at = throw.connection, throw.state, throw.switched_at
-    uncovered, superusers = catalog.unfenced(connection, (*throw.roles, str(throw.target.twin.get("user", ""))))
+    throw, roles = closed.throw, closed.accepted.roles
+    state, log = throw.state, events.required(throw.log, throw.target)
+    reader = str(throw.target.twin.get("user", ""))
+    uncovered, superusers = catalog.unfenced(throw.connection, (*roles, reader))
     for _ in range(_ROUNDS):
-        horizon = standing.horizon(connection)
-        with connection.transaction():
-            own = catalog.own_transaction(connection)
-            now = catalog.server_time(connection)
+        horizon = standing.horizon(throw.hands, log)
+        with log.session.transaction():
+            own = catalog.own_transaction(log.session)
+            now = catalog.server_time(log.session)
             receipt = Receipt(
                 alias=throw.target.alias,
                 horizon=replace(horizon, next_xid=own + 1),
-                roles=throw.roles,
-                fence=throw.fence,
+                roles=roles,
+                fence=closed.fence,
                 uncovered=uncovered,
                 superusers=superusers,
-                switched_at=state.since or at or now,
+                switched_at=state.since or closed.at,
                 proved_at=now,
                 ended=ended,
-                event=throw.event,
+                event=closed.event,
                 by=order.operator.by,
                 os_user=order.operator.os_user,
                 host=order.operator.host,
                 reason=order.reason or state.reason,
                 eta=order.eta or state.eta,
+                reads_from=closed.accepted.reads_from,
             )
-            write_receipt(connection, receipt)
-        if horizon.next_xid == own and standing.place(connection).next_xid == own + 1:
+            keep(receipt)
+            events.write_receipt(log, receipt)
+        if horizon.next_xid == own and standing.place(log.session).next_xid == own + 1:
             break
     return receipt
 
 
-def _undo(throws: Iterable[Throw], order: Order, cause: BaseException) -> None:
-    """Open again what this command closed, each of them; say so when that fails too."""
-    failed = [failure for throw in throws if (failure := _failed_undo(throw, order))]
-    if failed:
-        raise SwitchError(
-            f"Not undone: {'; '.join(failed)}. The cause: {first_line(cause) or 'an interrupt'}. "
-            "See read_only status, then run read_only off, or on again to prove it."
-        ) from cause
-
-
-def _failed_undo(throw: Throw, order: Order) -> str:
-    try:
-        _undo_one(throw, order)
-    except (psycopg.Error, SwitchError, KeyboardInterrupt) as error:
-        return f"'{throw.target.alias}' ({first_line(error) or 'interrupted again'})"
-    return ""
-
-
-def _undo_one(throw: Throw, order: Order) -> None:
-    with ExitStack() as stack:
-        connection = throw.connection
-        if connection.closed or connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
-            # Ctrl-C met it at work, or it ended: whatever it was doing is over before another looks.
-            connection.close()
-            connection = stack.enter_context(session(throw.target))
-            catalog.end_own(connection, throw.pid)
-        catalog.unlock(connection, WRITABLE_LOCK)
-        state = preflight.state_of(connection, throw.target)
-        if state.read_only:
-            open_again(connection, throw.target, state, order.operator, kind="undone", tell=throw.tell)
-            throw.tell("undone: writable again")
-
-
-def stored_receipt(connection: Connection, target: Target) -> Receipt:
+def stored_receipt(log: Log | None, target: Target) -> Receipt:
     """Return the receipt kept with the switch that is on."""
-    table = catalog.events_table(connection)
-    event = catalog.last_event(connection, table, target.writer) if table is not None else None
-    if event is None or event["receipt"] is None:
+    event = events.last(log) if log is not None else None
+    if event is None or event.receipt is None:
         raise SwitchError(f"No receipt is kept for '{target.alias}'; name the file that read_only on wrote.")
-    return Receipt.from_json(json.dumps(event["receipt"]))
+    return Receipt.from_json(json.dumps(event.receipt))
 
 
 def _fence(asked: str | None) -> str:

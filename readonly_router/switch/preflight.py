@@ -6,25 +6,30 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from psycopg import sql
+
 from ..errors import SwitchError
-from . import catalog
+from ..mark import MARKS, SETTING
+from ..roles.catalog import marks
+from . import catalog, events, twin
 from .catalog import Connection
-from .mark import MARK, SETTING
-from .spec import Order, RoleFacts, State, Target, Tell
-from .targets import connect
+from .events import Event, Log
+from .receipt import Receipt
+from .spec import Accepted, Order, RoleFacts, State, Target, Tell
+from .targets import Hands
 
 
-def state_of(connection: Connection, target: Target) -> State:
+def state_of(hands: Hands, target: Target, log: Log | None) -> State:
     """Return how the switch of a writer stands: the setting says whether it is on, the events say the rest."""
-    marked = catalog.marked(connection)
-    table = catalog.events_table(connection)
-    event = catalog.last_event(connection, table, target.writer) if table is not None else None
-    unfinished = catalog.unfinished_off(connection, table, target.writer) if table is not None else None
+    connection = hands.operator
+    marked = marks(connection)
+    event = events.last(log) if log is not None else None
+    unfinished = events.unfinished_off(event, now=catalog.server_time(connection))
     read_only = target.writer in marked
-    on = event if event is not None and event["kind"] == "on" else None
+    on = event if event is not None and event.kind == "on" else None
     known = on if read_only else None
     # Another site of this database may have a switch of its own.
-    fenced = tuple(name for name in marked if name == target.writer or (on and name in on["roles"]))
+    fenced = tuple(name for name in marked if name == target.writer or (on and name in on.roles))
     roles = fenced if read_only else (target.writer,)
     uncovered, superusers = catalog.unfenced(connection, (*roles, str(target.twin.get("user", ""))))
     facts = catalog.roles(connection, roles)
@@ -33,23 +38,29 @@ def state_of(connection: Connection, target: Target) -> State:
         read_only=read_only,
         writer=target.writer,
         fenced=fenced,
-        nologin=_nologin(connection, on) if on else (),
+        nologin=_nologin(connection, target.writer, fenced, on, known=log is not None),
         uncovered=uncovered,
         superusers=superusers,
-        sessions=Counter(session.role for session in catalog.sessions(connection, catalog.everyone(connection))),
-        since=known["at"] if known else None,
-        reason=known["reason"] if known else "",
-        eta=known["eta"] if known else None,
-        by=known["by"] if known else "",
-        proved=known is not None and _is_of_here(connection, known["receipt"]),
-        event=known["id"] if known else None,
-        gone=bool(on) and not read_only,
+        sessions=_sessions(hands),
+        since=known.at if known else None,
+        reason=known.reason if known else "",
+        eta=known.eta if known else None,
+        by=known.by if known else "",
+        proved=known is not None and _is_of_here(connection, known.receipt),
+        digest=_digest(known.receipt) if known else "",
+        event=known.id if known else None,
+        gone=on.at if on and not read_only else None,
         unfinished=unfinished,
         warnings=(
             *_warnings(target, facts, on=bool(on), read_only=read_only, uncovered=uncovered),
             *(_UNFINISHED,) * bool(unfinished),
         ),
     )
+
+
+def _sessions(hands: Hands) -> Counter[str]:
+    everyone = catalog.everyone(hands.operator)
+    return Counter(session.role for session in catalog.sessions(hands.operator, everyone, own=hands.pids))
 
 
 _UNFINISHED = (
@@ -59,16 +70,38 @@ _UNFINISHED = (
 
 
 def _is_of_here(connection: Connection, receipt: dict[str, Any] | None) -> bool:
-    """Tell whether a receipt is there and of this very database: copies and pg_upgrade bring events along."""
-    if receipt is None:
+    """Return whether a receipt is there and of this very database: copies and pg_upgrade bring events along.
+
+    One of before a promotion proves nothing of the sessions that were on the standby then: they go on writable.
+    """
+    horizon = receipt.get("horizon") if receipt is not None else None
+    if not isinstance(horizon, dict):
         return False
-    horizon = receipt["horizon"]
-    return (horizon["system_identifier"], horizon["database_oid"]) == catalog.identity(connection)
+    system, oid, timeline = catalog.identity(connection)
+    found = tuple(horizon.get(name) for name in ("system_identifier", "database_oid", "timeline"))
+    return found == (system, oid, found[2] if timeline is None else timeline)
 
 
-def _nologin(connection: Connection, event: dict[str, Any]) -> tuple[str, ...]:
-    """Return the roles that an on took the login from, and that are still without."""
-    taken = catalog.roles(connection, event["details"].get("nologin", ()))
+def _digest(receipt: dict[str, Any] | None) -> str:
+    """Return the digest of the receipt that is kept; empty where it is none, for the site may edit its table."""
+    try:
+        return Receipt.of(receipt).digest
+    except SwitchError:
+        return ""
+
+
+def _nologin(
+    connection: Connection, writer: str, fenced: tuple[str, ...], on: Event | None, *, known: bool
+) -> tuple[str, ...]:
+    """Return the roles that an on took the login from, and that are still without.
+
+    Of those that it fenced: an event is the site's own word, and must not give a login to somebody else. Where no
+    event can be read it is the writer, if it carries the switch's own setting.
+    """
+    named = on.details.get("nologin") if on else None
+    names = [name for name in (writer, *fenced) if isinstance(named, list) and name in named]
+    names += [name for name in fenced if name == writer and not known]
+    taken = catalog.roles(connection, dict.fromkeys(names))
     return tuple(name for name, fact in taken.items() if not fact.canlogin)
 
 
@@ -76,7 +109,7 @@ def _warnings(
     target: Target, facts: dict[str, RoleFacts], *, on: bool, read_only: bool, uncovered: Iterable[str]
 ) -> Iterator[str]:
     writer = facts.get(target.writer)
-    if writer is not None and writer.setting not in {None, MARK}:
+    if writer is not None and writer.setting not in {None, *MARKS}:
         yield (
             f"role '{writer.name}' has a {SETTING} of its own in this database ({writer.setting}), which is not "
             "the switch's"
@@ -110,36 +143,56 @@ def refuse_standby(connection: Connection, target: Target) -> None:
         )
 
 
-def accepted(connection: Connection, target: Target, state: State, order: Order, tell: Tell) -> tuple[str, ...]:
-    """Return the roles to fence; raise SwitchError for what would make the switch a lie. Changes nothing."""
+def accepted(hands: Hands, target: Target, state: State, log: Log | None, order: Order, tell: Tell) -> Accepted:
+    """Return what is to be closed; raise SwitchError for what would make the switch a lie. Changes nothing."""
+    connection = hands.operator
     wanted = state.fenced if state.read_only else tuple(dict.fromkeys((target.writer, *order.writers)))
     facts = catalog.roles(connection, wanted)
     for name in wanted:
         _refuse_role(name, facts.get(name), target)
-    if catalog.events_table(connection) is None:
-        raise SwitchError(
-            f"The table of audit events is not in '{target.alias}'; run manage.py migrate readonly_router "
-            f"--database {target.alias}."
-        )
+    events.required(log, target)
+    _refuse_unidentified(hands)
+    if target.server is None and not state.proved:
+        _refuse_mute(target, state)
     if order.fence == "login" and target.own:
         raise SwitchError(
             "--fence login needs a login that may alter the writer's role; name one with --admin-url."
         )
     for line in _subscriptions(connection, wanted):
         tell(f"note: {line}")
-    _refuse_missing_twin(target)
-    unreadable = catalog.unreadable(connection, target.writer, str(target.twin.get("user", "")))
-    for line in (*state.warnings, *_not_added(state, order), *_unreadable(unreadable)):
+    accept_unreadable = order.accept_unreadable or state.proved
+    reads_from = twin.refuse_unfit(hands, target, order, tell, accept_unreadable=accept_unreadable)
+    for line in (*state.warnings, *_not_added(state, order)):
         tell(f"note: {line}")
     if state.superusers:
         tell(f"note: superusers are bound by nothing: {', '.join(state.superusers)}")
-    return wanted
+    return Accepted(roles=wanted, reads_from=reads_from)
 
 
-def _unreadable(names: tuple[str, ...]) -> Iterator[str]:
-    if names:
-        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-        yield f"the twin cannot read {', '.join(names[:3])}{more}; run create_readonly_role"
+def _refuse_unidentified(hands: Hands) -> None:
+    """Raise SwitchError where a receipt could not say of which server it is: before any session is ended."""
+    row = hands.site.execute(
+        "SELECT has_function_privilege('pg_control_system()', 'EXECUTE'), session_user::text"
+    ).fetchone()
+    if row is not None and not row[0]:
+        grantee = sql.Identifier(row[1]).as_string(None)
+        raise SwitchError(
+            f"Role '{row[1]}' may not ask for the server's identifier, which a receipt names; as a superuser run "
+            f"GRANT EXECUTE ON FUNCTION pg_catalog.pg_control_system() TO {grantee}."
+        )
+
+
+def _refuse_mute(target: Target, state: State) -> None:
+    """Raise SwitchError where nobody could keep the event or the receipt: that is the site's login's to write."""
+    if state.nologin:
+        raise SwitchError(
+            f"'{target.alias}' is switched on, but not proved, and its login is fenced with NOLOGIN, so it cannot "
+            "keep a receipt; run read_only off, then on again."
+        )
+    raise SwitchError(
+        f"The writer '{target.alias}' cannot log in, so nobody could write the event of the switch; correct its "
+        "login in DATABASES first."
+    )
 
 
 def _not_added(state: State, order: Order) -> Iterator[str]:
@@ -158,7 +211,7 @@ def _refuse_role(name: str, fact: RoleFacts | None, target: Target) -> None:
         raise SwitchError(f"Role '{name}' does not exist; name roles of this server with --writer.")
     if name == target.twin.get("user"):
         raise SwitchError(f"'{name}' is the twin itself; give '{target.twin_alias}' a login of its own.")
-    if fact.setting is not None and fact.setting != MARK:
+    if fact.setting not in {None, *MARKS}:
         raise SwitchError(
             f"Role '{name}' has a {SETTING} of its own in this database ({fact.setting}), set by somebody else, "
             "and it is never overwritten; reset it (ALTER ROLE ... IN DATABASE ... RESET) and try again."
@@ -187,22 +240,6 @@ def _subscriptions(connection: Connection, fenced: tuple[str, ...]) -> Iterator[
                 f"run ALTER SUBSCRIPTION {name} DISABLE first."
             )
         yield f"subscription '{name}' of '{owner}' goes on writing (ALTER SUBSCRIPTION {name} DISABLE ends that)"
-
-
-def _refuse_missing_twin(target: Target) -> None:
-    """Log in as the twin and read, as the whole site is about to do."""
-    try:
-        with connect(f"the twin '{target.twin_alias}'", target.twin) as connection:
-            row = connection.execute("SELECT session_user::text").fetchone()
-    except SwitchError as error:
-        raise SwitchError(
-            f"{error}. Without its twin the site could not even read; run manage.py create_readonly_role "
-            "first, or give its password (DB_READONLY_PASSWORD)."
-        ) from None
-    if row and row[0] == target.writer:
-        raise SwitchError(
-            f"The twin '{target.twin_alias}' logs in as the writer '{target.writer}'; give it a login of its own."
-        )
 
 
 def accepted_off(connection: Connection, target: Target, state: State) -> None:

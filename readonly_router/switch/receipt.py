@@ -6,9 +6,11 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
+from hashlib import sha256
 from typing import Any
 
 from ..errors import SwitchError
+from ..escaping import shortened
 
 VERSION = 1
 # In the place of a time since which the server counts rows: it does not count them.
@@ -49,7 +51,8 @@ class Receipt:
     """What `read_only on` proved: at `proved_at` no session of `roles` could write any more, and where all stood.
 
     `uncovered` are other logins that hold write rights and `superusers` those whom nothing binds: neither is
-    fenced. `ended` counts the sessions that the drain ended. Times are aware datetimes.
+    fenced. `reads_from` names the replica that a site declared to read from: what it holds is not proved.
+    `ended` counts the sessions that the drain ended. Times are aware datetimes.
     """
 
     alias: str
@@ -67,26 +70,36 @@ class Receipt:
     host: str
     reason: str = ""
     eta: datetime | None = None
+    reads_from: str = ""
     version: int = VERSION
 
     def to_json(self, *, indent: int | None = None) -> str:
         """Return the receipt as a JSON object."""
-        return json.dumps(asdict(self), default=datetime.isoformat, indent=indent, ensure_ascii=False)
+        return json.dumps(asdict(self), default=datetime.isoformat, indent=indent)
+
+    @property
+    def digest(self) -> str:
+        """Return the SHA-256 of the receipt's JSON with sorted keys and no spaces, in hexadecimal digits."""
+        canonical = json.dumps(asdict(self), default=datetime.isoformat, sort_keys=True, separators=(",", ":"))
+        return sha256(canonical.encode()).hexdigest()
 
     @classmethod
     def from_json(cls, text: str) -> Receipt:
         """Return the receipt a JSON object holds; raise SwitchError when it is none."""
+        return cls.of(parsed(text))
+
+    @classmethod
+    def of(cls, found: Any) -> Receipt:
+        """Return the receipt that a parsed JSON object holds; raise SwitchError when it is none."""
         try:
-            return cls._from(json.loads(text))
+            return cls._from(found)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise SwitchError(
-                f"This is not a receipt of read_only on ({error}); name the file it wrote."
-            ) from None
+            raise _no_receipt(error) from None
 
     @classmethod
     def _from(cls, found: dict[str, Any]) -> Receipt:
         if found["version"] != VERSION:
-            raise ValueError(f"version {found['version']}, not {VERSION}")
+            raise ValueError(f"version {shortened(found['version'])}, not {VERSION}")
         horizon = Horizon(**_tuples(Horizon, found["horizon"]))
         times = {
             name: datetime.fromisoformat(found[name])
@@ -99,25 +112,56 @@ class Receipt:
         return receipt
 
 
+def parsed(text: str) -> Any:
+    """Return what a JSON document holds; raise SwitchError for what JSON forbids, or readers take differently."""
+    try:
+        return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_once)
+    except (ValueError, TypeError) as error:
+        raise _no_receipt(error) from None
+    except RecursionError:
+        raise _no_receipt("it is nested too deeply") from None
+
+
+def _no_receipt(why: object) -> SwitchError:
+    # Errors of datetime and of json quote what they met, however long it is.
+    return SwitchError(f"This is not a receipt of read_only on ({str(why)[:200]}); name the file it wrote.")
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{shortened(twice)} is there twice")
+    return found
+
+
 def _tuples(kind: type, found: Mapping[str, Any]) -> dict[str, Any]:
     """Return a JSON object's fields with tuples where the value has them."""
     known = {each.name for each in fields(kind)}
     if unknown := sorted(set(found) - known):
-        raise ValueError(f"unknown field {unknown[0]!r}")
+        raise ValueError(f"unknown field {shortened(unknown[0])}")
     values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in found.items()}
     if "sequences" in values:
-        values["sequences"] = {
-            name: (int(last), bool(called)) for name, (last, called) in found["sequences"].items()
-        }
+        values["sequences"] = {name: tuple(value) for name, value in found["sequences"].items()}
     return values
 
 
 def _is_number(value: Any) -> bool:
-    return type(value) is int
+    # What 64 bits hold, with a sign or without: no id, count or value of PostgreSQL is larger.
+    return type(value) is int and -(2**63) <= value < 2**64
 
 
 def _is_text(value: Any) -> bool:
     return isinstance(value, str)
+
+
+def _is_sequence(value: Any) -> bool:
+    return len(value) == 2 and _is_number(value[0]) and isinstance(value[1], bool)
 
 
 def _is_time(value: Any) -> bool:
@@ -134,7 +178,9 @@ _HOLDS: dict[str, Callable[[Any], bool]] = {
     "tuple[str, ...]": lambda value: isinstance(value, tuple) and all(map(_is_text, value)),
     "tuple[int, ...]": lambda value: isinstance(value, tuple) and all(map(_is_number, value)),
     "Mapping[str, int]": lambda value: isinstance(value, dict) and all(map(_is_number, value.values())),
-    "Mapping[str, tuple[int, bool]]": lambda value: isinstance(value, dict),
+    "Mapping[str, tuple[int, bool]]": lambda value: (
+        isinstance(value, dict) and all(map(_is_sequence, value.values()))
+    ),
 }
 
 
@@ -203,7 +249,7 @@ def _carried_on(then: Horizon, now: Horizon) -> Iterator[str]:
 
 
 def _is_ahead(then: Horizon, now: Horizon, name: str) -> bool:
-    """Tell whether a sequence in use is no further on than it was logged."""
+    """Return whether a sequence in use is no further on than it was logged."""
     before, after = then.sequences.get(name), now.sequences.get(name)
     if before is None or after is None or not after[1]:
         return False

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from . import catalog, preflight, standing
-from .catalog import Connection
+from . import catalog, events, preflight, standing, twin
+from .events import Event
 from .on import stored_receipt
 from .receipt import Receipt, Verdict, compare
 from .spec import State, Tell, print_nothing
-from .targets import reading_session, session, target_for
-from .throws import refuse_locked, told_in_one_line
+from .targets import Hands, in_one_line, reading_hands, target_for
+from .throws import refuse_locked
 
 
 def state_of(alias: str, *, admin: Mapping[str, Any] | None = None) -> State:
@@ -22,15 +23,35 @@ def state_of(alias: str, *, admin: Mapping[str, Any] | None = None) -> State:
     """
     refuse_locked()
     target = target_for(alias, admin=admin)
-    with reading_session(target) as connection, told_in_one_line():
-        return preflight.state_of(connection, target)
+    with in_one_line(), reading_hands(target) as hands:
+        state = preflight.state_of(hands, target, events.log_of(hands.site, target))
+        trouble, reads_from = twin.stands(hands, target)
+        told = (f"in read-only mode nothing could be read: {trouble}",) if trouble else ()
+        return replace(state, twin=trouble, reads_from=reads_from, warnings=(*state.warnings, *told))
 
 
 def receipt_of(alias: str, *, admin: Mapping[str, Any] | None = None) -> Receipt:
     """Return the receipt that is kept with a switch that is on."""
     target = target_for(alias, admin=admin)
-    with reading_session(target) as connection, told_in_one_line():
-        return stored_receipt(connection, target)
+    with in_one_line(), reading_hands(target) as hands:
+        return stored_receipt(events.log_of(hands.site, target), target)
+
+
+def history_of(alias: str, *, limit: int) -> tuple[Event, ...]:
+    """Return the last acts on a writer's switch, newest first.
+
+    Not by Django's connection: its queries go where the site's search_path leads.
+    """
+    target = target_for(alias)
+    with in_one_line(), reading_hands(target) as hands:
+        return events.latest(events.required(events.log_of(hands.site, target), target), alias, limit=limit)
+
+
+# Equal ids prove nothing then: others may have taken those that were lost.
+_LOST = (
+    "this server does not hold the receipt with its event: it was promoted, or restored, as of an earlier moment, "
+    "or proved anew, so what it lacks cannot be told"
+)
 
 
 def verify(receipt: Receipt, *, admin: Mapping[str, Any] | None = None, tell: Tell = print_nothing) -> Verdict:
@@ -40,26 +61,30 @@ def verify(receipt: Receipt, *, admin: Mapping[str, Any] | None = None, tell: Te
     """
     target = target_for(receipt.alias, admin=admin)
     # The writer's login reads every sequence; fenced off, the twin's does.
-    opened = session(target) if target.server else reading_session(target, direct=True)
-    with opened as connection, told_in_one_line():
-        preflight.refuse_standby(connection, target)
-        verdict = compare(receipt.horizon, standing.horizon(connection))
-        if not verdict.clean or not (verdict.noted or standing.somebody_writes(connection)):
+    with in_one_line(), reading_hands(target, direct=True) as hands:
+        for session in (hands.operator, hands.site):
+            preflight.refuse_standby(session, target)
+        log = events.log_of(hands.site, target)
+        now = standing.horizon(hands, log)
+        verdict = compare(receipt.horizon, now)
+        if now.timeline != receipt.horizon.timeline and not (log is not None and events.keeps(log, receipt)):
+            verdict = replace(verdict, moved=(*verdict.moved, _LOST))
+        if not verdict.clean or not (verdict.noted or standing.somebody_writes(hands)):
             return verdict
         # Transaction ids moved or will, and nothing says yet that it was by a write.
-        unsettled = _settled(connection, receipt, reading=str(target.twin.get("user", "")), tell=tell)
-        return compare(receipt.horizon, standing.horizon(connection), unsettled=unsettled)
+        unsettled = _settled(hands, receipt, reading=str(target.twin.get("user", "")), tell=tell)
+        return compare(receipt.horizon, standing.horizon(hands, log), unsettled=unsettled)
 
 
-def _settled(connection: Connection, receipt: Receipt, *, reading: str, tell: Tell) -> tuple[str, ...]:
+def _settled(hands: Hands, receipt: Receipt, *, reading: str, tell: Tell) -> tuple[str, ...]:
     """Wait until the server has counted what its sessions wrote; return those of which that is not known."""
-    deadline, asked = time.monotonic() + standing.SETTLE_SECONDS, catalog.server_time(connection)
-    left = standing.unsettled(connection, since=receipt.proved_at, asked=asked, reading=(reading,))
+    deadline, asked = time.monotonic() + standing.SETTLE_SECONDS, catalog.server_time(hands.operator)
+    left = standing.unsettled(hands, since=receipt.proved_at, asked=asked, reading=(reading,))
     if left:
         tell(f"transactions since: waiting until {len(left)} sessions have reported what they wrote")
     while left and time.monotonic() < deadline:
         time.sleep(0.2)
-        now = standing.unsettled(connection, since=receipt.proved_at, asked=asked, reading=(reading,))
+        now = standing.unsettled(hands, since=receipt.proved_at, asked=asked, reading=(reading,))
         # Settled once is settled: what a session writes later is not asked for.
         left = tuple(name for name in left if name in now)
     return left

@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from ..escaping import escaped
+from ..place import Place
+
 Tell = Callable[[str], None]
 
 
@@ -31,7 +34,8 @@ class Operator:
             user = getpass.getuser()
         except (OSError, KeyError):  # a container's user without a name
             user = "?"
-        host = socket.gethostname()
+        # The environment and the system may hold bytes that PostgreSQL takes for no text.
+        user, host = escaped(user), escaped(socket.gethostname())
         return cls(by=by or f"{user}@{host}", os_user=user, host=host)
 
 
@@ -47,6 +51,7 @@ class Order:
     force: bool = False
     fence: str = "settings"
     writers: tuple[str, ...] = ()
+    accept_unreadable: bool = False
     show_queries: bool = False
 
 
@@ -54,7 +59,9 @@ class Order:
 class Target:
     """One pair to switch: its writer role in PostgreSQL, and how the server is reached (libpq parameters).
 
-    `way` is the operator's login: the admin's where one was named, else the writer's.
+    `way` is the operator's login: the admin's where one was named, else the writer's. `site` is the writer's as
+    DATABASES has it, `direct` the same on the operator's way to the server, `assumed` the role it then acts as.
+    `schemas` is where its search_path leads. `server` is None where the writer cannot log in.
     """
 
     alias: str
@@ -63,8 +70,11 @@ class Target:
     way: Mapping[str, Any] = field(repr=False)
     twin: Mapping[str, Any] = field(repr=False)
     site: Mapping[str, Any] = field(repr=False)
+    direct: Mapping[str, Any] = field(repr=False)
+    assumed: str = ""
+    schemas: tuple[str, ...] = ()
     own: bool = True
-    server: tuple[int, int, bool] | None = None
+    server: Place | None = None
     begins_read_only: bool = False
 
 
@@ -113,12 +123,23 @@ class RoleFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Accepted:
+    """What `on` may close: these roles. `reads_from` names the replica that a site declared to read from."""
+
+    roles: tuple[str, ...]
+    reads_from: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Opened:
-    """What an `off` has to end: the sessions of roles that began between two times of the server's clock."""
+    """What an `off` has to end: the sessions of roles that began between two times of the server's clock.
+
+    Nothing where it is not known since when the switch was on.
+    """
 
     event: int
     roles: tuple[str, ...]
-    after: datetime
+    after: datetime | None
     before: datetime
 
 
@@ -139,9 +160,15 @@ class State:
     eta: datetime | None = None
     by: str = ""
     proved: bool = False
+    # Of the receipt that is kept with the switch.
+    digest: str = ""
     event: int | None = None
-    # The last event is an on, but the setting is not there.
-    gone: bool = False
+    # The last event is an on, but the setting is not there: since that time.
+    gone: datetime | None = None
     # The last event is an off that did not get as far as to end what began read-only.
     unfinished: Opened | None = None
+    # What keeps the twin from serving the site; empty where nothing does.
+    twin: str = ""
+    # Where reads come from, if that is neither the writer's database nor a standby of it.
+    reads_from: str = ""
     warnings: tuple[str, ...] = ()

@@ -11,8 +11,11 @@ from typing import Any
 from psycopg import sql
 
 from ..errors import SwitchError
-from .catalog import Connection, events_oid, prepared
+from ..logins import Session
+from .catalog import Connection, prepared
+from .events import Log, accounted
 from .receipt import NOT_COUNTED, Horizon
+from .targets import Hands
 
 # No backend reports its counters later than this after it became idle (PGSTAT_IDLE_INTERVAL, 10 s);
 # PostgreSQL 14's has no such limit.
@@ -30,21 +33,24 @@ _PLACE = """SELECT (SELECT system_identifier::text FROM pg_control_system()), cu
     FROM pg_current_snapshot() s"""
 
 
-# Without the events of the switch itself, and what ANALYZE writes.
-_COUNTERS = """SELECT format('%%I.%%I', s.schemaname, s.relname), n_tup_ins + n_tup_upd + n_tup_del
+# Without the events of the switch itself, which are counted by their own rows, and what ANALYZE writes.
+_COUNTERS = """SELECT format('%%I.%%I', s.schemaname, s.relname), n_tup_ins + n_tup_upd + n_tup_del, s.relid = %s
     FROM pg_stat_all_tables s JOIN pg_class c ON c.oid = s.relid
-    WHERE n_tup_ins + n_tup_upd + n_tup_del > 0 AND NOT c.relisshared AND s.relid <> %s
+    WHERE n_tup_ins + n_tup_upd + n_tup_del > 0 AND NOT c.relisshared
       AND NOT (s.schemaname = 'pg_catalog' AND s.relname IN ('pg_statistic', 'pg_statistic_ext_data'))
       AND s.schemaname !~ '^pg_(temp|toast)'"""
 
 
-def horizon(connection: Connection) -> Horizon:
-    """Return where the database stands, in whole. Writes nothing, and takes no transaction id."""
-    counters = _settled_counters(connection)
+def horizon(hands: Hands, log: Log | None) -> Horizon:
+    """Return where the database stands, in whole. Writes nothing, and takes no transaction id.
+
+    Sequences are read as the site: between the look for one and its reading the owner may put a view in its place.
+    """
+    counters = _settled_counters(hands.site, log)
     return replace(
-        place(connection),
-        **_sequences(connection),
-        prepared=prepared(connection),
+        place(hands.site),
+        **_sequences(hands, log.oid if log is not None else 0),
+        prepared=prepared(hands.site),
         counters=counters,
     )
 
@@ -67,19 +73,29 @@ def place(connection: Connection) -> Horizon:
     )
 
 
-def _settled_counters(connection: Connection) -> dict[str, int]:
-    counters = _counters(connection)
-    while connection.info.server_version < 150000:
-        # The statistics collector of PostgreSQL 14 writes its file at most every 500 ms.
+def _settled_counters(connection: Session, log: Log | None) -> dict[str, int]:
+    if connection.info.server_version >= 150000:
+        # What this session itself wrote a moment ago is to be among them.
+        connection.execute("SELECT pg_stat_force_next_flush()")
+        return _counters(connection, log)
+    # PostgreSQL 14: a session reports at the end of a statement, at most every 500 ms, and the collector writes
+    # its file as seldom.
+    time.sleep(0.6)
+    connection.execute("SELECT")
+    counters = _counters(connection, log)
+    while True:
         time.sleep(0.6)
-        before, counters = counters, _counters(connection)
+        before, counters = counters, _counters(connection, log)
         if before == counters:
-            break
-    return counters
+            return counters
 
 
-def _counters(connection: Connection) -> dict[str, int]:
-    return {name: int(rows) for name, rows in connection.execute(_COUNTERS, [events_oid(connection)])}
+def _counters(connection: Session, log: Log | None) -> dict[str, int]:
+    """Return the rows written in each table; of the events those alone that they do not account for themselves."""
+    rows = connection.execute(_COUNTERS, [log.oid if log is not None else 0])
+    found = {name: (int(count), is_log) for name, count, is_log in rows}
+    own = accounted(log) if log is not None else 0
+    return {name: count - (own if is_log else 0) for name, (count, is_log) in found.items()}
 
 
 _SEQUENCE_NAMES = """SELECT c.oid::bigint, n.nspname::text, c.relname::text,
@@ -93,34 +109,41 @@ _SEQUENCE_NAMES = """SELECT c.oid::bigint, n.nspname::text, c.relname::text,
 _SEQUENCE_BATCH = 500
 
 
-def _sequences(connection: Connection) -> dict[str, Any]:
+def _sequences(hands: Hands, events: int) -> dict[str, Any]:
     """Return what a horizon says of sequences."""
-    found = connection.execute(_SEQUENCE_NAMES, [events_oid(connection)]).fetchall()
+    site = hands.site
+    found = site.execute(_SEQUENCE_NAMES, [events]).fetchall()
     readable = [row for row in found if row[4]]
-    values = (
-        _from_catalog(connection)
-        if connection.info.server_version >= 180000
-        else _one_by_one(connection, readable)
-    )
+    values = _by_oid(hands.operator)
+    values.update(_by_oid(site) if site.info.server_version >= 180000 else _by_name(site, readable))
     return {
-        "sequences": {name: values[oid] for oid, _, _, name, _, _ in readable if oid in values},
-        "steps": {name: step for *_, name, _, step in readable if step != 1},
-        "unreadable": tuple(name for *_, name, can_read, _ in found if not can_read),
+        "sequences": {name: values[oid] for oid, _, _, name, _, _ in found if oid in values},
+        "steps": {name: step for oid, _, _, name, _, step in found if step != 1 and oid in values},
+        "unreadable": tuple(name for oid, _, _, name, _, _ in found if oid not in values),
     }
 
 
-def _from_catalog(connection: Connection) -> dict[int, tuple[int, bool]]:
-    # https://www.postgresql.org/docs/18/functions-sequence.html
-    query = (
-        "SELECT c.oid::bigint, d.last_value, d.is_called FROM"
-        # OFFSET 0 keeps the function away from what is no sequence.
-        " (SELECT oid FROM pg_class WHERE relkind = 'S' AND relpersistence <> 't' OFFSET 0) c,"
-        " pg_get_sequence_data(c.oid) d WHERE d.last_value IS NOT NULL"
-    )
+def _by_oid(connection: Session) -> dict[int, tuple[int, bool]]:
+    """Return what a login may know of sequences without naming one: an admin reads no relation of the site.
+
+    Before 18 the value of a sequence that was not called yet is not told, and is taken for 0.
+    https://www.postgresql.org/docs/18/functions-sequence.html
+    """
+    query = _DATA if connection.info.server_version >= 180000 else _LAST_VALUE
     return {oid: (last, called) for oid, last, called in connection.execute(query)}
 
 
-def _one_by_one(connection: Connection, readable: list[Any]) -> dict[int, tuple[int, bool]]:
+# OFFSET 0 keeps the functions away from what is no sequence, and CASE one from another in the same WHERE.
+_DATA = """SELECT c.oid::bigint, d.last_value, d.is_called FROM
+    (SELECT oid FROM pg_class WHERE relkind = 'S' AND relpersistence <> 't' OFFSET 0) c,
+    pg_get_sequence_data(c.oid) d WHERE d.last_value IS NOT NULL"""
+_LAST_VALUE = """SELECT oid::bigint, coalesce(last, 0), last IS NOT NULL FROM (
+    SELECT c.oid, pg_sequence_last_value(c.oid) AS last FROM (SELECT oid FROM pg_class WHERE relkind = 'S'
+      AND relpersistence <> 't' AND CASE relkind WHEN 'S' THEN has_sequence_privilege(oid, 'SELECT, USAGE') END
+      OFFSET 0) c) s"""
+
+
+def _by_name(site: Session, readable: list[Any]) -> dict[int, tuple[int, bool]]:
     values: dict[int, tuple[int, bool]] = {}
     for start in range(0, len(readable), _SEQUENCE_BATCH):
         parts = [
@@ -129,7 +152,7 @@ def _one_by_one(connection: Connection, readable: list[Any]) -> dict[int, tuple[
             )
             for oid, schema, name, *_ in readable[start : start + _SEQUENCE_BATCH]
         ]
-        rows = connection.execute(sql.SQL(" UNION ALL ").join(parts))
+        rows = site.execute(sql.SQL(" UNION ALL ").join(parts))
         values.update({oid: (last, called) for oid, last, called in rows})
     return values
 
@@ -137,33 +160,32 @@ def _one_by_one(connection: Connection, readable: list[Any]) -> dict[int, tuple[
 # An id that is taken is in no snapshot until a later one is over, but its holder locks it, for everybody to see.
 _WRITING = """SELECT EXISTS (SELECT FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
     WHERE l.locktype = 'transactionid' AND l.mode = 'ExclusiveLock' AND l.granted
-      AND a.datname = current_database() AND a.pid <> pg_backend_pid())"""
+      AND a.datname = current_database() AND a.pid <> ALL (%s))"""
 
 
-def somebody_writes(connection: Connection) -> bool:
-    """Tell whether another session of this database has a transaction open that may have written."""
-    row = connection.execute(_WRITING).fetchone()
+def somebody_writes(hands: Hands) -> bool:
+    """Return whether another session of this database has a transaction open that may have written."""
+    row = hands.operator.execute(_WRITING, [list(hands.pids)]).fetchone()
     return bool(row and row[0])
 
 
 _UNSETTLED = """SELECT format('process %%s of ''%%s''', a.pid, a.usename) FROM pg_stat_activity a
-    WHERE a.datname = current_database() AND a.pid <> pg_backend_pid() AND a.usename IS NOT NULL
+    WHERE a.datname = current_database() AND a.pid <> ALL (%(own)s) AND a.usename IS NOT NULL
       -- A twin's is not waited for between its transactions: on a site at work there is always one.
       AND (NOT a.usename = ANY (%(reading)s) OR a.xact_start < %(asked)s)
       AND (a.state_change IS NULL OR a.backend_xid IS NOT NULL
            OR (a.state_change > clock_timestamp() - %(settle)s * interval '1 second'
                -- One that is at work reports when it becomes idle, at most once a second (PGSTAT_MIN_INTERVAL).
                AND NOT (a.state = 'idle' AND a.state_change > %(asked)s + interval '1.1 seconds'))
-           -- It reports when it is idle, and has not been since.
-           OR (a.state <> 'idle' AND a.state_change > %(since)s
+           -- It reports when it is idle, and has not been since. One at work since before may have committed, as
+           -- a procedure, a DO or a text of several statements does.
+           OR (a.state <> 'idle' AND (a.state_change > %(since)s OR a.state !~ '^idle')
                AND (a.backend_type <> 'walsender' OR a.backend_start > %(since)s))
            OR (%(never)s AND a.state_change BETWEEN %(since)s AND %(asked)s + interval '1.1 seconds'))
     ORDER BY a.pid"""
 
 
-def unsettled(
-    connection: Connection, *, since: datetime, asked: datetime, reading: Iterable[str]
-) -> tuple[str, ...]:
+def unsettled(hands: Hands, *, since: datetime, asked: datetime, reading: Iterable[str]) -> tuple[str, ...]:
     """Return the sessions of which the server may not have counted yet what they wrote from `since` to `asked`.
 
     `reading` are twins.
@@ -173,6 +195,7 @@ def unsettled(
         "asked": asked,
         "reading": list(reading),
         "settle": SETTLE_SECONDS,
-        "never": connection.info.server_version < 150000,
+        "never": hands.operator.info.server_version < 150000,
+        "own": list(hands.pids),
     }
-    return tuple(row[0] for row in connection.execute(_UNSETTLED, wanted))
+    return tuple(row[0] for row in hands.operator.execute(_UNSETTLED, wanted))

@@ -7,6 +7,7 @@ from typing import Any
 from django import template
 from django.urls import NoReverseMatch, reverse
 
+from ..http.nonce import as_text, nonce_of
 from ..http.window import window
 
 register = template.Library()
@@ -22,4 +23,6 @@ def read_only_banner(context: template.Context, every: float = 60) -> dict[str, 
         status_url = reverse("readonly_router:status")
     except NoReverseMatch:
         status_url = ""
-    return {"window": window(), "status_url": status_url, "every": every, "nonce": context.get("csp_nonce", "")}
+    # By whichever of the context processors there is, of the request or of the nonce.
+    nonce = nonce_of(context.get("request")) or as_text(context.get("csp_nonce"))
+    return {"window": window(), "status_url": status_url, "every": every, "nonce": nonce}

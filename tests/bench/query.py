@@ -12,7 +12,6 @@ from tests.bench import OURS, figures
 from tests.bench.place import Place, place
 from tests.bench.workers import Worker
 
-BAR = 1.02
 BARE, CONTROL = "bare", "bare, a second process"
 
 
@@ -41,11 +40,13 @@ class Operation:
     title: str
     question: str
     read_only: bool = False
+    bar: float = 1.02
 
 
 OPERATIONS = (
     Operation(title="get, normal mode", question="get"),
     Operation(title="save, normal mode", question="save"),
+    Operation(title="a block of one get, normal mode", question="block", bar=1.03),
     Operation(title="get, read-only mode", question="get", read_only=True),
 )
 
@@ -166,6 +167,8 @@ def _table(operation: Operation, results: Results, size: Size) -> str:
         f"{operation.title} ({size.generations} x {size.rounds} rounds of {size.queries} queries)",
         heads,
         rows,
-        figures.verdict(f"at most {BAR}", met=ratios[OURS] <= BAR, figure=f"{ratios[OURS]:.4f}"),
+        figures.verdict(
+            f"at most {operation.bar}", met=ratios[OURS] <= operation.bar, figure=f"{ratios[OURS]:.4f}"
+        ),
         figures.verdict("the lowest of the four", met=lowest == OURS, figure=f"{lowest} {ratios[lowest]:.4f}"),
     )

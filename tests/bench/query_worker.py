@@ -30,6 +30,7 @@ def main() -> None:
             "ready": _ready,
             "get": _get,
             "save": _save,
+            "block": _block,
         }
     )
 
@@ -75,6 +76,18 @@ def _get(key: int, count: int) -> dict[str, float]:
     from tests.example.shop.models import PageView
 
     return timed(lambda: PageView.objects.get(pk=key), count)
+
+
+def _block(key: int, count: int) -> dict[str, float]:
+    from django.db import transaction
+
+    from tests.example.shop.models import PageView
+
+    def block() -> None:
+        with transaction.atomic():
+            PageView.objects.get(pk=key)
+
+    return timed(block, count)
 
 
 def _save(key: int, count: int) -> dict[str, float]:

@@ -64,7 +64,7 @@ def _settle(request: Serve, key: int) -> bool:
     request(key)
     if not apps.is_installed("readonly_router"):
         return True
-    from readonly_router.watch import watch_of
+    from readonly_router.following.watch import watch_of
 
     deadline = time.monotonic() + SECONDS
     while watch_of(connections["default"].connection).pushed is None:

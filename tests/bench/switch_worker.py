@@ -79,7 +79,7 @@ def _ready(key: int) -> bool:
     """Write until the connection is old enough to listen, or knows that it cannot."""
     from django.db import connections
 
-    from readonly_router.watch import watch_of
+    from readonly_router.following.watch import watch_of
 
     _until(lambda: _write(key) and watch_of(connections["default"].connection).pushed is not None, pause=0.05)
     return True

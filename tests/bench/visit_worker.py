@@ -43,7 +43,7 @@ class Served:
         """Serve until the connection is old enough to listen; return the names of what can be measured."""
         from django.db import connections
 
-        from readonly_router.watch import watch_of
+        from readonly_router.following.watch import watch_of
 
         self._sign_in()
         deadline = time.monotonic() + SECONDS

@@ -7,7 +7,7 @@ import signal
 
 from .ledger import FAILED, READ, REFUSED, TAKEN
 from .site import Browser, process
-from .tale import Tale, expect, told, typed, wait_for
+from .tale import Tale, expect, found, printed, typed, wait_for
 
 SERVERS = 2
 # From each server, before the story goes on.
@@ -20,15 +20,17 @@ def serve_fleet(tale: Tale) -> None:
     """The cutover: a fleet that takes orders, and a script that writes down each answer"""
     with tale.stage.connect() as connection:
         connection.execute("UPDATE shop_product SET stock = 100000")
-    typed(*["gunicorn --threads 4 tests.example.wsgi"] * SERVERS)
+    typed("export DJANGO_SETTINGS_MODULE=tests.demo.settings")
+    typed(*["python -m gunicorn --config python:tests.demo.gunicorn_config tests.example.wsgi"] * SERVERS)
     tale.serve_fleet(SERVERS)
-    typed("python -m tests.demo.load ledger.jsonl http://... http://...")
+    printed(*(f"gunicorn listens at {server}" for server in tale.fleet))
+    typed(f"python -m tests.demo.load ledger.jsonl {' '.join(tale.fleet)}")
     load = process(
         {}, "-m", "tests.demo.load", str(tale.ledger.path), *tale.fleet, log=tale.stage.folder / "load.log"
     )
     tale.load = tale.running.enter_context(tale.interrupts.safely(load))
     _wait_for_orders(tale)
-    told(f"{tale.ledger.count(TAKEN)} orders acknowledged so far, by both servers")
+    found(f"{tale.ledger.count(TAKEN)} orders acknowledged so far, by both servers")
 
 
 def _wait_for_orders(tale: Tale) -> None:
@@ -43,7 +45,7 @@ def _wait_for_orders(tale: Tale) -> None:
 
 def _read_only(tale: Tale, *arguments: str, status: int = 0) -> str:
     said = tale.manage("read_only", *arguments, "--no-color", status=status)
-    told(*said.replace(f"{tale.stage.folder}/", "").splitlines())
+    printed(*said.replace(f"{tale.stage.folder}/", "").splitlines())
     return said
 
 
@@ -59,20 +61,20 @@ def refuse_orders(tale: Tale) -> None:
     """An order is refused at each server, and the answer says why and until when"""
     for server in tale.fleet:
         answer = Browser().post(f"{server}/order/", email="late@example.com", **{"quantity_SHOP-001": "1"})
-        told(f"POST {server}/order/  HTTP {answer.status}")
+        found(f"POST {server}/order/  HTTP {answer.status}")
         words = answer.body.decode()
         expect(answer.status == 503 and "eta" in words and REASON in words, f"not refused so: {words[:300]}")
-    told(*(f"{name}: {value}" for name, value in json.loads(words).items()))
+    printed(words)
 
 
 def read_on(tale: Tale) -> None:
     """Everybody reads on"""
     for server in tale.fleet:
         status = Browser().get(f"{server}/").status
-        told(f"GET  {server}/        HTTP {status}")
+        found(f"GET  {server}/        HTTP {status}")
         expect(status == 200, "the page cannot be read")
     _wait_for_refusals(tale)
-    told(f"the script: {tale.ledger.count(READ)} pages read, {tale.ledger.count(REFUSED)} orders refused so far")
+    found(f"the script: {tale.ledger.count(READ)} pages read, {tale.ledger.count(REFUSED)} orders refused so far")
 
 
 def _wait_for_refusals(tale: Tale) -> None:
@@ -87,7 +89,7 @@ def ask_status(tale: Tale) -> None:
     typed(f"{MANAGE} status --exit-code")
     said = _read_only(tale, "status", "--exit-code", status=1)
     expect("READ-ONLY" in said and REASON in said, f"not what it says: {said}")
-    told("exit status 1")
+    found("exit status 1")
 
 
 def verify(tale: Tale) -> None:
@@ -95,7 +97,7 @@ def verify(tale: Tale) -> None:
     typed(f"{MANAGE} verify receipt.json")
     said = _read_only(tale, "verify", str(tale.receipt))
     expect("nothing was written" in said, f"not what it says: {said}")
-    told("exit status 0")
+    found("exit status 0")
     tale.written_after_the_receipt = _written_since(tale)
 
 
@@ -131,7 +133,7 @@ def balance(tale: Tale) -> None:
         rows = connection.execute("SELECT email FROM shop_order WHERE email LIKE '%@load.example'").fetchall()
     there = {email for (email,) in rows}
     failed = list(tale.ledger.entries(FAILED))
-    told(
+    found(
         f"{len(acknowledged):>6}  orders acknowledged",
         f"{len(rows):>6}  rows in the table",
         f"{tale.written_after_the_receipt:>6}  of them written between the receipt and off",

@@ -53,15 +53,19 @@ class Tale:
         expect(ended == status, f"manage.py {arguments[0]} ended with {ended}: {said.strip()[-600:]}")
         return said
 
-    def serve(self, **env: str) -> None:
-        """Start the site's process, or start it again."""
+    def serve(self, **env: str) -> str:
+        """Start the site's process, or start it again; show and return what it says of itself meanwhile."""
         self.running.close()
         log = self.stage.folder / "site.log"
+        log.unlink(missing_ok=True)
         command = (str(MANAGE), "runserver", "--noreload", "--skip-checks", "127.0.0.1:0")
         child = self.running.enter_context(
             self.interrupts.safely(process({**self.stage.env, **env}, *command, log=log))
         )
         self.url = address(child, log)
+        said = log.read_text()
+        printed(*said.splitlines())
+        return said
 
     def serve_fleet(self, count: int) -> None:
         """Run the site in several gunicorns instead."""
@@ -99,6 +103,13 @@ def typed(*lines: str) -> None:
         print(f"     $ {line}", flush=True)
 
 
-def told(*lines: str) -> None:
+def printed(*lines: str) -> None:
+    """Show what a command printed, word for word."""
     for line in lines:
         print(f"     {line}", flush=True)
+
+
+def found(*lines: str) -> None:
+    """Show what the demo found by itself: a remark, and no command's output."""
+    for line in lines:
+        print(f"     # {line}", flush=True)

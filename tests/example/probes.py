@@ -16,6 +16,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from readonly_router import (
     ReadOnlyError,
+    SessionEndedError,
     Status,
     allow_in_read_only,
     get_status,
@@ -51,6 +52,8 @@ def answer(task: str, name: str = "") -> Told:
 
 
 def told(error: Error) -> Told:
+    if isinstance(error, SessionEndedError):
+        return {"outcome": "ended", "error": str(error)}
     if isinstance(error, ReadOnlyError):
         return {"outcome": "refused", "error": str(error), "sqlstate": error.sqlstate}
     return {"outcome": "failed", "error": f"{type(error).__name__}: {error}"}

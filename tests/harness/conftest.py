@@ -18,7 +18,7 @@ collect_ignore = [
     *([] if has_pooler() else ["test_pgbouncer.py", "test_pgbouncer_provisioning.py"]),
     *([] if has_pooler() else ["test_switch_pgbouncer.py", "test_switch_pgbouncer_following.py"]),
     *([] if has_pooler() else ["test_switch_pgbouncer_login_fence.py"]),
-    *([] if program() else ["test_forced_user.py", "test_pooler.py", "test_switch_session_pooling.py"]),
+    *([] if program() else ["test_forced_user.py", "test_switch_session_pooling.py"]),
 ]
 
 

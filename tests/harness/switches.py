@@ -9,6 +9,7 @@ from typing import Any
 from django.db import connections
 
 from readonly_router import Receipt, is_read_only, read_only_changed, switch_off, switch_on
+from readonly_router.connections.handler import begin_request
 from readonly_router.models import Event
 from readonly_router.switch import reports
 from tests.database import Scratch
@@ -41,7 +42,7 @@ def throw_off(pair: Scratch, **options: Any) -> None:
 
 
 def verified(pair: Scratch, receipt: Receipt) -> bool:
-    """Tell whether nothing was written since the receipt; the pair leads to its server from then on.
+    """Return whether nothing was written since the receipt; the pair leads to its server from then on.
 
     Where other databases take transaction ids meanwhile, PostgreSQL 14 cannot tell of a pooler's idle sessions.
     """
@@ -56,11 +57,14 @@ def verified(pair: Scratch, receipt: Receipt) -> bool:
 
 
 def write(pair: Scratch, name: str) -> None:
+    """Write, as a request of its own."""
+    begin_request()
     Tag.objects.using(pair.alias).create(name=name)
 
 
 def read(pair: Scratch) -> bool:
-    """Read what is there in every mode; whatever else comes of it is a failed read."""
+    """Read what is there in every mode, as a request of its own; whatever else comes of it is a failed read."""
+    begin_request()
     return Tag.objects.using(pair.alias).filter(name="kept").exists()
 
 

@@ -10,7 +10,7 @@ import pytest
 from django.db import DatabaseError, connections
 
 from readonly_router import ConfigurationError, read_only
-from readonly_router.checks import check_twins
+from readonly_router.checks.pairs import check_twins
 from tests import database
 from tests.database import Scratch
 from tests.example.shop.models import Tag

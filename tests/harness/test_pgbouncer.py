@@ -11,7 +11,7 @@ import pytest
 from django.db import connections, transaction
 
 from readonly_router import ReadOnlyError, read_only
-from readonly_router.checks import check_twins
+from readonly_router.checks.pairs import check_twins
 from tests import database
 from tests.database import Scratch
 from tests.example.shop.models import Tag

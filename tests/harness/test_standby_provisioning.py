@@ -10,6 +10,7 @@ import pytest
 from django.db import connections
 
 from readonly_router import read_only
+from readonly_router.connections import meeting
 from readonly_router.databases import parse_url
 from readonly_router.errors import ProvisioningError
 from readonly_router.roles import provision
@@ -32,7 +33,7 @@ def pair(servers: Servers, django_db_blocker: Any) -> Iterator[Scratch]:
 
 
 def may_read(servers: Servers, pair: Scratch) -> bool:
-    """Tell whether the primary knows that the twin may read the table `thing`."""
+    """Return whether the primary knows that the twin may read the table `thing`."""
     with pair.superuser() as connection:
         query = "SELECT has_table_privilege(oid, 'public.thing', 'SELECT') FROM pg_roles WHERE rolname = %s"
         return connection.execute(query, [pair.twin]).fetchone() == (True,)
@@ -160,9 +161,16 @@ def unset(pair: Scratch, servers: Servers) -> Scratch:
     return pair
 
 
-def test_nothing_is_sent_to_a_standby_at_connect(unset: Scratch, servers: Servers) -> None:
+def test_nothing_is_sent_to_a_standby_at_connect_once_it_is_known_where_it_leads(
+    unset: Scratch, servers: Servers
+) -> None:
     # Outside the switch's reach: a process that follows may have a question due.
+    meeting.forget()
     with read_only():
+        connections[unset.twin_alias].ensure_connection()
+        assert "pg_control_system" in str(last_query(servers, unset))
+        connections[unset.twin_alias].close()
+        wait_for(lambda: last_query(servers, unset) is None)
         connections[unset.twin_alias].ensure_connection()
     assert last_query(servers, unset) == ""
 

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from django.db import OperationalError, connections, transaction
 
-from readonly_router import ReadOnlyError, following, is_read_only
+from readonly_router import ReadOnlyError, is_read_only
+from readonly_router.connections.handler import begin_request
+from readonly_router.following import looking
 from tests import database
 from tests.database import Scratch
 from tests.harness.clients import clients
@@ -32,7 +34,7 @@ def shop(site: Scratch, server: str) -> Iterator[Scratch]:
     for alias in (site.alias, site.twin_alias):
         lead(alias, server)
     throw_off(site, grace=0)
-    following.forget()
+    looking.forget()
 
 
 @pytest.mark.parametrize("persistent", [True, False], ids=["kept connection", "connection per request"])
@@ -49,6 +51,7 @@ def test_reads_go_on_and_writes_are_refused(shop: Scratch, persistent: bool) -> 
 def test_a_block_on_a_kept_connection_reads(shop: Scratch) -> None:
     read(shop)
     throw_on(shop, fence="login")
+    begin_request()
     with transaction.atomic(using=shop.alias):
         assert read(shop)
 

@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.urls import include, path
 
-from readonly_router.admin_site import ReadOnlyAdminSite, adopt
+from readonly_router.admin.site import ReadOnlyAdminSite, adopt
 from readonly_router.http.exemptions import allow_in_read_only
 from readonly_router.models import Event
 from readonly_router.operations import migrations_urls

@@ -19,6 +19,7 @@ from urllib.request import Request
 import psycopg
 from psycopg import sql
 
+from readonly_router.mark import MARKED
 from tests import database
 from tests.http.visitor import Answer, Visitor
 from tests.site import MANAGE, Site
@@ -140,8 +141,8 @@ def signed_in(address: str, name: str) -> Visitor:
 
 # -- the database behind it
 
-_IS_ON = """SELECT EXISTS (SELECT FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase
-    WHERE d.datname = current_database() AND 'default_transaction_read_only=tRUE' = ANY (s.setconfig))"""
+_IS_ON = f"""SELECT EXISTS (SELECT FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase
+    WHERE d.datname = current_database() AND s.setconfig && ARRAY{MARKED})"""
 
 
 def is_read_only(made: Site) -> bool:

@@ -43,7 +43,8 @@ def banner() -> str:
 def test_status_tells_that_all_is_writable(client: Client) -> None:
     answer = client.get("/read-only/status/")
 
-    assert answer.json() == {"read_only": False, "reason": "", "since": None, "eta": None, "retry_after": None}
+    silent = {"reason": "", "since": None, "eta": None, "retry_after": None}
+    assert answer.json() == {"known": True, "read_only": False, **silent}
     assert answer["Cache-Control"] == "public, max-age=1"
 
 

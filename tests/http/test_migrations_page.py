@@ -166,7 +166,7 @@ def test_a_run_applies_all_and_is_recorded(made: Site, admin: Visitor) -> None:
     assert f"Applied: {' '.join(EVERY)}" in answer.text
     assert applied(made) == [INITIAL, *EVERY]
     assert shelves(made) == ["first"]
-    assert event(made) == ("admin", {"plan": EVERY, "applied": EVERY, "status": "applied"})
+    assert event(made) == ("admin", {"plan": EVERY, "applied": EVERY, "status": "applied", "writes": 2})
 
 
 def test_a_run_within_a_window_writes_and_leaves_the_window_as_it_is(made: Site, admin: Visitor) -> None:

@@ -12,7 +12,8 @@ from django.conf import settings
 from django.db import connections
 from django.test import Client, override_settings
 
-from readonly_router import ReadOnlyError, conf, disable_writes, following, is_read_only, mode
+from readonly_router import ReadOnlyError, conf, disable_writes, is_read_only, mode
+from readonly_router.following import looking
 from readonly_router.models import Event
 from readonly_router.operations.history import EventAdmin
 from readonly_router.switch.off import switch_off
@@ -34,7 +35,7 @@ def client(shop: None) -> Iterator[Client]:
             yield client
             connections.close_all()
             switch_off("default", grace=0)
-            following.forget()
+            looking.forget()
 
 
 def streamed(answer: Any) -> str:
@@ -167,7 +168,7 @@ def test_a_twin_that_is_away_is_told(client: Client) -> None:
     with entry("readonly", PORT="1"):
         answer = client.get(PLAN).content.decode()
 
-    assert "OperationalError" in answer
+    assert "TwinLoginError: The twin &#x27;readonly&#x27; cannot log in" in answer
 
 
 def forget(superuser: psycopg.Connection[Any], app: str, name: str) -> None:

@@ -94,7 +94,7 @@ def test_a_window_is_told_with_who_why_and_until_when(made: Site, admin: Visitor
     assert "<more>" not in answer.html
     assert "Proved yes" in answer.text
     assert f"Fenced {made.scratch.writer}" in answer.text
-    assert {"read-only-off-form"} == set(answer.forms) - {"logout-form"}
+    assert {"read-only-amend-form", "read-only-off-form"} == set(answer.forms) - {"logout-form"}
 
 
 def test_an_end_that_has_passed_is_told(made: Site, admin: Visitor) -> None:

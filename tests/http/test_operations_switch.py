@@ -119,6 +119,17 @@ def test_on_once_more_changes_nothing_and_shows_the_receipt_of_then(made: Site, 
     assert last_event(made) == event
 
 
+def test_reason_and_end_are_replaced_while_it_is_on(made: Site, admin: Visitor) -> None:
+    throw(admin, "on", reason="moving", eta="5m")
+    answer = admin.submit(admin.get("/admin/read-only/"), "read-only-amend-form", reason="late", eta="3h")
+
+    kind, by, reason, receipt, lasts = last_event(made)
+    assert "Visitors are told so from now on." in answer.text
+    assert (kind, by, reason, receipt) == ("amended", "admin", "late", None)
+    assert timedelta(hours=2) < lasts < timedelta(hours=4)
+    assert is_read_only(made)
+
+
 def test_the_site_follows_at_once_in_the_process_that_threw_it(made: Site, admin: Visitor) -> None:
     throw(admin, "on")
     within = admin.post("/admin/shop/tag/add/", name="within")

@@ -18,7 +18,7 @@ from django.utils import timezone as zones
 from django.utils import translation
 
 from readonly_router import disable_writes
-from readonly_router.admin_site import ReadOnlyAdminSite, adopt
+from readonly_router.admin.site import ReadOnlyAdminSite, adopt
 from readonly_router.operations import board, streaming
 from readonly_router.operations.banner import with_banner
 from readonly_router.operations.forms import Off, On
@@ -90,7 +90,7 @@ def failing(_tell: Tell) -> Mapping[str, Any]:
 
 
 def chunks(work: streaming.Work) -> list[str]:
-    return list(streaming._sent(page(), work))
+    return list(streaming.sent(page(), work))
 
 
 def page() -> streaming.Page:
@@ -101,7 +101,7 @@ def page() -> streaming.Page:
 
 def test_nothing_is_begun_before_somebody_reads_on(shop: None) -> None:
     begun: list[str] = []
-    sent = streaming._sent(page(), lambda _tell: begun.append("begun") or {})  # type: ignore[func-returns-value]
+    sent = streaming.sent(page(), lambda _tell: begun.append("begun") or {})  # type: ignore[func-returns-value]
 
     assert next(sent) == "before"
     sent.close()
@@ -120,15 +120,14 @@ def test_what_nobody_expected_is_logged_and_told(shop: None, caplog: pytest.LogC
     assert "RuntimeError" in caplog.text
 
 
-def test_a_silence_is_filled_with_signs_of_life(shop: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streaming, "SILENCE_SECONDS", 0.01)
+def test_a_silence_is_filled_with_signs_of_life(shop: None) -> None:
     heard = threading.Event()
 
     def silent(_tell: Tell) -> Mapping[str, Any]:
         assert heard.wait(20)
         return {}
 
-    sent = streaming._sent(page(), silent)
+    sent = streaming.sent(page(), silent, silence=0.01)
     first = [next(sent), next(sent)]
     heard.set()
 
@@ -138,7 +137,7 @@ def test_a_silence_is_filled_with_signs_of_life(shop: None, monkeypatch: pytest.
 
 def test_it_is_the_same_for_an_asynchronous_server(shop: None) -> None:
     async def read() -> list[str]:
-        return [chunk async for chunk in streaming._sent_async(page(), lambda tell: tell("<said>") or {})]  # type: ignore[func-returns-value]
+        return [chunk async for chunk in streaming.sent_async(page(), lambda tell: tell("<said>") or {})]  # type: ignore[func-returns-value]
 
     sent = asyncio.run(read())
 

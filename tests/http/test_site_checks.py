@@ -8,14 +8,14 @@ import pytest
 from django.apps import apps
 from django.test import override_settings
 
-from readonly_router.site_checks import MIDDLEWARE, SESSIONS, check_site
+from readonly_router.checks.site import MIDDLEWARE, SESSIONS, check_site
 from tests.database import entry
 
 CACHES = "django.core.cache.backends."
 WELL: dict[str, Any] = {"MIDDLEWARE": [MIDDLEWARE, "other"], "SESSION_ENGINE": SESSIONS, "CACHES": {}}
 
 
-def found(**settings: Any) -> list[str]:
+def found_with_hints(**settings: Any) -> list[str]:
     with override_settings(**{**WELL, **settings}):
         messages = check_site()
     assert all(message.hint for message in messages)
@@ -23,7 +23,7 @@ def found(**settings: Any) -> list[str]:
 
 
 def test_a_site_where_all_is_well_hears_nothing() -> None:
-    assert found() == []
+    assert found_with_hints() == []
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_a_site_where_all_is_well_hears_nothing() -> None:
     ],
 )
 def test_a_setting_that_fails_pages_is_told(settings: dict[str, Any], number: str) -> None:
-    assert found(**settings) == [number]
+    assert found_with_hints(**settings) == [number]
 
 
 @pytest.mark.parametrize(
@@ -65,12 +65,12 @@ def test_a_setting_that_fails_pages_is_told(settings: dict[str, Any], number: st
     ],
 )
 def test_a_cache_that_all_processes_share_is_well(settings: dict[str, Any]) -> None:
-    assert found(**settings) == []
+    assert found_with_hints(**settings) == []
 
 
 def test_attempts_in_atomic_requests_are_told() -> None:
     with entry("default", ATOMIC_REQUESTS=True):
-        assert found(READONLY_ROUTER_UNSAFE_METHODS="attempt") == ["W028"]
+        assert found_with_hints(READONLY_ROUTER_UNSAFE_METHODS="attempt") == ["W028"]
 
 
 @pytest.mark.parametrize(
@@ -89,10 +89,10 @@ def test_a_package_that_writes_is_told(
     plain = apps.is_installed
     monkeypatch.setattr(apps, "is_installed", lambda name: name == app or plain(name))
 
-    assert found(**settings) == numbers
+    assert found_with_hints(**settings) == numbers
 
 
 def test_a_site_without_sessions_hears_nothing_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(apps, "is_installed", lambda name: False)
 
-    assert found(SESSION_ENGINE="django.contrib.sessions.backends.db") == []
+    assert found_with_hints(SESSION_ENGINE="django.contrib.sessions.backends.db") == []

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from readonly_router.mark import MARKED
 from tests.ledger.balance import Rows
 from tests.ledger.places import Place
 from tests.ledger.writers import INSERT, PREFIX, keys
 
-_TRUTH = """SELECT EXISTS (SELECT FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole
+_TRUTH = f"""SELECT EXISTS (SELECT FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole
         JOIN pg_database d ON d.oid = s.setdatabase WHERE d.datname = current_database()
-        AND r.rolname = %s AND 'default_transaction_read_only=tRUE' = ANY (s.setconfig)),
+        AND r.rolname = %s AND s.setconfig && ARRAY{MARKED}),
     (SELECT receipt IS NOT NULL FROM readonly_router_event WHERE kind = 'on' ORDER BY id DESC LIMIT 1)"""
 _AT_WORK = """SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
     AND application_name = 'read_only' AND pid <> pg_backend_pid()"""

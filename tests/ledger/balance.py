@@ -16,6 +16,8 @@ Rows = Mapping[str, int]
 XIDS = 1 << 32
 # What a client may be told, or not, by a server that went down, or a network that was cut.
 OUTAGE_CLASSES = ("08", "57P")
+# How the drain ends a session, in PostgreSQL's words and in PgBouncer's.
+ENDED = ("57P01", "08P01")
 
 LATE, MISSING, LANDED = "rows committed later", "acknowledged rows missing", "refused rows that landed"
 READS, WRONG, UNTYPED = "failed reads", "wrong answers", "refusals untyped"
@@ -135,12 +137,17 @@ def is_skip(said: str) -> bool:
 def judged(
     failures: Iterable[Entry], outages: Sequence[Outage], steps: Sequence[tuple[float, str]]
 ) -> Iterator[tuple[str, str]]:
-    """Return each failure that no outage excuses: the claim it breaks, and its story amid the operator's steps."""
+    """Return each failure that nothing excuses: the claim it breaks, and its story amid the operator's steps."""
     for entry in failures:
-        if any(outage.excuses(entry) for outage in outages):
+        if any(outage.excuses(entry) for outage in outages) or _was_on_its_way(entry):
             continue
         claim = WRONG if "WrongAnswer" in entry.facts["error"] else _FAILURES[entry.kind]
         yield claim, _story(entry, steps)
+
+
+def _was_on_its_way(entry: Entry) -> bool:
+    """Return whether a write's session was ended with it on its way: nobody can tell what became of it."""
+    return entry.kind == "lost" and entry.facts["sqlstate"] in ENDED
 
 
 def _story(entry: Entry, steps: Sequence[tuple[float, str]]) -> str:

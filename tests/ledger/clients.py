@@ -59,10 +59,10 @@ class Client:
 
 
 def is_typed(error: Exception) -> bool:
-    """Tell whether an error is the typed refusal of a write."""
-    from readonly_router import ReadOnlyError
+    """Return whether an error is the typed refusal of a write, or says that the switch ended a session in use."""
+    from readonly_router import ReadOnlyError, SessionEndedError
 
-    return isinstance(error, ReadOnlyError)
+    return isinstance(error, (ReadOnlyError, SessionEndedError))
 
 
 def is_unexpected(_error: Exception) -> bool:
@@ -93,11 +93,13 @@ def set_up_site() -> None:
 def serve(client: Client, work: Callable[[], Any], *, method: str) -> None:
     """Do the work of a request as Django's handler does: signals around it, and at times the mode pinned.
 
-    A persistent client is at times no request at all but a loop that runs for hours.
+    A persistent client is at times no request but a loop that runs for hours, and does as Django asks of it.
     """
     from django.core.signals import request_finished, request_started
+    from django.db import close_old_connections
 
     if KIND == "persistent" and client.random.random() < 0.3:
+        close_old_connections()
         work()
         return
     request_started.send(sender=Client)

@@ -26,7 +26,7 @@ class Reader:
         self.client = client
         self.newest = 0
         self.answers = 0
-        self.counted = 0.0
+        self.counted = float("-inf")
         self.styles: tuple[Callable[[], None], ...] = (self._row, self._block, self._rows, self._transaction)
 
     def read(self) -> None:

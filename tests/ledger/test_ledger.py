@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from dataclasses import replace
 
 import pytest
 
@@ -109,3 +110,11 @@ OUTAGE = balance.Outage(clients=frozenset({"reader-pool"}), began=10.0, ended=20
 )
 def test_a_failure_is_excused_by_an_outage_alone(found: Entry, claims: list[str]) -> None:
     assert [claim for claim, _ in balance.judged([found], [OUTAGE], [])] == claims
+
+
+@pytest.mark.parametrize(("sqlstate", "claims"), [("57P01", []), ("08P01", []), ("", [balance.UNTYPED])])
+def test_a_write_whose_session_was_ended_with_it_on_its_way_may_go_without_a_refusal(
+    sqlstate: str, claims: list[str]
+) -> None:
+    found = replace(failure(at=9.0, sqlstate=sqlstate), kind="lost")
+    assert [claim for claim, _ in balance.judged([found], [], [])] == claims

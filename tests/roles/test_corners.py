@@ -16,7 +16,7 @@ from readonly_router.roles import apply as applying
 from readonly_router.roles import drop as dropping
 from readonly_router.roles import provision as provisioning
 from readonly_router.roles.apply import apply
-from readonly_router.roles.provision import preview
+from readonly_router.roles.provision import check, preview
 from readonly_router.roles.spec import Actor
 from tests.database import Scratch, forget
 from tests.roles.provisioning import ask, command, provisioned, refused, target
@@ -63,8 +63,40 @@ def test_what_nobody_at_hand_may_do_is_printed_with_its_statement(scratch: Scrat
         connection.execute(f'CREATE SCHEMA theirs AUTHORIZATION "{other}"'.encode())
         connection.execute(f"""CREATE ROLE "{scratch.twin}" LOGIN PASSWORD '{scratch.password}'""".encode())
     _, out, _ = command(scratch, url=scratch.url(scratch.writer))
-    assert f'ALTER DEFAULT PRIVILEGES FOR ROLE "{other}" GRANT SELECT ON TABLES TO "{scratch.twin}";' in out
+    for objects in ("SELECT ON TABLES", "SELECT ON SEQUENCES", "USAGE ON SCHEMAS"):
+        assert f'ALTER DEFAULT PRIVILEGES FOR ROLE "{other}" GRANT {objects} TO "{scratch.twin}";' in out
     assert f'GRANT USAGE ON SCHEMA "theirs" TO "{scratch.twin}";' in out
+
+
+def test_the_statements_printed_for_another_schema_are_of_that_schema(scratch: Scratch) -> None:
+    other = scratch.role("other")
+    with scratch.superuser() as connection:
+        connection.execute(f'CREATE SCHEMA theirs AUTHORIZATION "{other}"'.encode())
+        connection.execute(f"""CREATE ROLE "{scratch.twin}" LOGIN PASSWORD '{scratch.password}'""".encode())
+    plan = provisioned(scratch, scratch.url(scratch.writer), schemas=("theirs",)).plan
+    defaults = [gap.statement for gap in plan.gaps if gap.statement.startswith("ALTER DEFAULT")]
+    assert [f'FOR ROLE "{other}" IN SCHEMA "theirs" GRANT' in text for text in defaults] == [True, True]
+
+
+def test_the_statements_printed_for_what_is_not_readable_or_is_written_mend_it(scratch: Scratch) -> None:
+    scratch.run("CREATE SCHEMA hidden", "CREATE TABLE hidden.thing (id serial)", "CREATE SEQUENCE numbers")
+    provisioned(scratch)
+    scratch.run(
+        f'REVOKE USAGE ON SCHEMA hidden FROM "{scratch.twin}"',
+        f'REVOKE SELECT ON SEQUENCE hidden.thing_id_seq FROM "{scratch.twin}"',
+        "GRANT USAGE ON SEQUENCE numbers TO PUBLIC",
+    )
+    proof = check(target(scratch)).proof
+    assert proof is not None
+    statements = {gap.statement for gap in proof.unreadable} | {power.statement for power in proof.landed}
+    usage = f'GRANT USAGE ON SCHEMA "hidden" TO "{scratch.twin}"'
+    assert statements == {
+        usage,
+        f'{usage}; GRANT SELECT ON SEQUENCE hidden.thing_id_seq TO "{scratch.twin}"',
+        f'REVOKE USAGE ON SEQUENCE public.numbers FROM PUBLIC, "{scratch.twin}"',
+    }
+    scratch.run(*statements)
+    assert check(target(scratch)).holds
 
 
 def test_a_statement_without_a_login_is_an_error_that_names_it(scratch: Scratch) -> None:

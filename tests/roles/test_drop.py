@@ -5,9 +5,15 @@ from __future__ import annotations
 import psycopg
 import pytest
 
+from readonly_router.mark import SWITCH_LOCK
 from tests.database import Scratch
 from tests.plugin import url_for
 from tests.roles.provisioning import command, provisioned, refused
+from tests.roles.test_refusals import is_one_line
+from tests.switch.conftest import fresh_pair
+from tests.switch.switching import read_only, switched
+
+__all__ = ["fresh_pair"]
 
 SCHEMA = (
     "CREATE SCHEMA extra",
@@ -74,6 +80,24 @@ def test_a_role_that_another_database_needs_loses_only_what_it_holds_here(scratc
     assert traces(scratch) == 0
 
 
+def test_a_role_that_another_database_needs_may_log_in_there_after_its_sessions_were_ended(
+    scratch: Scratch,
+) -> None:
+    provisioned(scratch)
+    other = f"{scratch.name}_other"
+    with scratch.superuser() as connection:
+        connection.execute(f'CREATE DATABASE "{other}"'.encode())
+        connection.execute(f'GRANT TEMPORARY ON DATABASE "{other}" TO "{scratch.twin}"'.encode())
+        with psycopg.connect(url_for(scratch.server, database=other), autocommit=True) as elsewhere:
+            elsewhere.execute(f'GRANT SELECT ON pg_class TO "{scratch.twin}"'.encode())
+        with scratch.login(scratch.twin):
+            status, _, error = command(scratch, "--drop", "--force")
+        assert (status, "keep role" in error) == (0, True)
+        can_log_in = "SELECT rolcanlogin FROM pg_roles WHERE rolname = %s"
+        assert connection.execute(can_log_in, [scratch.twin]).fetchone() == (True,)
+        connection.execute(f'DROP DATABASE "{other}"'.encode())
+
+
 def test_a_role_that_owns_something_is_not_dropped(scratch: Scratch) -> None:
     provisioned(scratch)
     with scratch.superuser() as connection:
@@ -107,3 +131,28 @@ def test_an_admin_that_may_not_end_sessions_leaves_the_role_as_it_was(scratch: S
     assert (status, "pg_signal_backend" in error) == (1, True)
     assert before == after == (True,)
     assert command(scratch, "--drop", url=scratch.admin_url)[0] == 0
+
+
+FORCED = pytest.mark.parametrize("force", [(), ("--force",)], ids=["plain", "forced"])
+
+
+@FORCED
+def test_the_role_is_not_dropped_while_the_switch_is_on(fresh_pair: Scratch, force: tuple[str, ...]) -> None:
+    """The whole site reads as it: every page would fail, and stay so."""
+    switched(fresh_pair)
+    with fresh_pair.login(fresh_pair.twin) as session:
+        status, _, error = command(fresh_pair, "--drop", *force)
+        assert (status, is_one_line(error), "read_only off" in error) == (1, True, True)
+        assert session.execute("SELECT count(*) FROM note").fetchone() == (0,)
+    assert read_only(fresh_pair, "off").status == 0
+    assert (command(fresh_pair, "--drop", "--force")[0], traces(fresh_pair)) == (0, 0)
+
+
+@FORCED
+def test_the_role_is_not_dropped_while_the_switch_is_thrown(scratch: Scratch, force: tuple[str, ...]) -> None:
+    provisioned(scratch)
+    with scratch.superuser() as thrower:
+        thrower.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [SWITCH_LOCK])
+        status, _, error = command(scratch, "--drop", *force)
+    assert (status, is_one_line(error), "pg_terminate_backend(" in error) == (1, True, True)
+    assert traces(scratch) > 0

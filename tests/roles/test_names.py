@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg import sql
 
-from readonly_router.roles.spec import Actor, Relation, Role
+from readonly_router.roles.spec import Actor, Role
 from readonly_router.roles.statements import create_role, grant_select, list_values
 from tests.database import scratch as make_scratch
 from tests.plugin import PREFIX
@@ -82,8 +82,8 @@ def test_an_awkward_name_survives_the_command_and_the_script(server: str, name: 
 @given(name=names(), relation=names())
 def test_statements_quote_every_name(name: str, relation: str) -> None:
     role = Role(name=name, writer="w", database="d")
-    found = Relation(schema=name, name=relation, kind="r", owner="w")
-    text = grant_select(role, "TABLE", [found], Actor.ADMIN).text.as_string(None)
+    found = sql.Identifier(name, relation).as_string(None)
+    text = grant_select(role, "r", [found], Actor.ADMIN).text.as_string(None)
     quoted = '"' + name.replace('"', '""') + '"'
     assert text.endswith(f" TO {quoted}")
     assert create_role(role).text.as_string(None).startswith(f"ALTER ROLE {quoted} SET ")

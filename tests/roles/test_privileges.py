@@ -46,7 +46,7 @@ def test_a_table_that_nobody_at_hand_may_grant_and_the_writer_reads_is_told(scra
     report = provisioned(scratch, scratch.url(scratch.writer))
     assert report.proof is not None
     assert [gap.statement for gap in report.proof.unreadable] == [
-        f'GRANT SELECT ON "public"."theirs" TO "{scratch.twin}"'
+        f'GRANT SELECT ON public.theirs TO "{scratch.twin}"'
     ]
 
 

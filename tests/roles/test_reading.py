@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from readonly_router.roles.provision import check
 from tests.database import Scratch
-from tests.roles.provisioning import ask, provisioned, refused
+from tests.roles.provisioning import ask, command, provisioned, refused, target
 
 KINDS = {
     "table": "CREATE TABLE thing (id serial PRIMARY KEY, name text)",
@@ -116,4 +117,49 @@ def test_a_foreign_table_without_a_user_mapping_is_reported_unreadable(scratch: 
     report = provisioned(scratch)
     assert not report.holds
     assert report.proof is not None
-    assert [gap for gap in report.proof.unreadable if '"distant"' in gap.says]
+    assert [gap for gap in report.proof.unreadable if ".distant " in gap.says]
+
+
+UNLIKE = {
+    "a grant on the table": "GRANT INSERT ON odd TO PUBLIC",
+    "a grant on a column": "GRANT UPDATE (id) ON odd TO PUBLIC",
+    "a grant to a role that the twin is not": 'GRANT INSERT ON odd TO "{writer}" WITH GRANT OPTION',
+}
+
+
+@pytest.mark.parametrize("statement", UNLIKE.values(), ids=UNLIKE)
+def test_one_table_among_many_that_is_not_like_the_others_is_judged_by_itself(
+    scratch: Scratch, statement: str
+) -> None:
+    scratch.run(*(f"CREATE TABLE {name} (id int)" for name in ("early", "odd", "late")))
+    provisioned(scratch)
+    scratch.run(statement.format(writer=scratch.writer))
+    proof = check(target(scratch)).proof
+    assert proof is not None
+    open_to_all = [power.says.partition(" ")[2] for power in proof.landed]
+    assert open_to_all == (["on public.odd"] if "PUBLIC" in statement else [])
+    assert (proof.readable, proof.unreadable) == (3, ())
+
+
+def test_one_table_among_many_that_lost_its_grant_is_granted_again(scratch: Scratch) -> None:
+    scratch.run(*(f"CREATE TABLE {name} (id int)" for name in ("early", "odd", "late")))
+    provisioned(scratch)
+    scratch.run(f'REVOKE SELECT ON odd FROM "{scratch.twin}"')
+    drift = check(target(scratch))
+    assert [gap.says for gap in drift.proof.unreadable] == ["public.odd is not readable: permission denied"]
+    assert [text.says for text in drift.plan.statements] == ["grant SELECT on 1 relations"]
+    assert provisioned(scratch).statements == 1
+
+
+def test_relations_of_a_login_that_is_not_the_sites_are_counted_as_not_tried(scratch: Scratch) -> None:
+    stranger = scratch.role("stranger")
+    with scratch.superuser() as connection:
+        connection.execute(f'GRANT CREATE ON SCHEMA public TO "{stranger}"'.encode())
+    scratch.run("CREATE TABLE mine (id int)", "CREATE VIEW seen AS SELECT 1 AS id")
+    provisioned(scratch)
+    scratch.run("CREATE VIEW public.theirs AS SELECT 1 AS id", user=stranger)
+    for arguments, outcome in (((), "nothing to do"), (("--check",), "as wanted")):
+        status, out, _ = command(scratch, *arguments)
+        assert (status, out.splitlines()[0].endswith(f": {outcome}, 1 relations not tried")) == (0, True), out
+        assert "relations readable: 2, not readable: 0, not tried: 1" in out
+        assert "NOT TRIED, its owner is not of the site: public.theirs" in out

@@ -16,7 +16,7 @@ from readonly_router.roles import apply as applying
 from readonly_router.roles import provision as provisioning
 from readonly_router.roles.apply import apply, only_run
 from readonly_router.roles.provision import preview
-from readonly_router.roles.spec import Actor, Step
+from readonly_router.roles.spec import Actor, Statement, Step
 from tests.database import Scratch
 from tests.roles.provisioning import OFF, ask, provisioned, refused, target
 
@@ -179,6 +179,25 @@ def test_an_open_alter_is_outwaited(scratch: Scratch) -> None:
         writer.execute("COMMIT")
         assert done.wait(20)
     assert ask(scratch, "SELECT more FROM thing") == []
+
+
+@pytest.mark.parametrize(
+    ("statement", "name"),
+    [("ALTER TABLE thing ADD COLUMN more int", "thing"), ("ALTER SEQUENCE thing_id_seq RESTART", "thing_id_seq")],
+)
+def test_an_alter_waits_for_a_grant_instead_of_failing(scratch: Scratch, statement: str, name: str) -> None:
+    scratch.run(*SCHEMA)
+    grants = [step for step in preview(target(scratch))[1].statements if f"public.{name} " in f"{_text(step)} "]
+    with scratch.superuser() as admin, admin.transaction(force_rollback=True):
+        for text in grants[0].first:
+            admin.execute(text)
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            scratch.run("SET lock_timeout = '100ms'", statement)
+        scratch.run("INSERT INTO thing (name) VALUES ('x')", "SELECT nextval('thing_id_seq')", "VACUUM thing")
+
+
+def _text(statement: Statement) -> str:
+    return statement.text.as_string(None).replace(",", " ")
 
 
 @contextmanager

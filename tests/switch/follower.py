@@ -12,15 +12,17 @@ from django.db import connection, connections
 from django.db.backends.postgresql.base import Cursor
 from django.db.backends.signals import connection_created
 
-from readonly_router import connections as resolution
-from readonly_router import following, is_read_only
+from readonly_router import is_read_only
+from readonly_router.connections import handler as resolution
+from readonly_router.following import looking
+from readonly_router.mark import APPLICATION
+from readonly_router.switch import events
 from readonly_router.switch.flip import flip_on
 from readonly_router.switch.off import switch_off
 from readonly_router.switch.on import switch_on
 from readonly_router.switch.receipt import Receipt
 from readonly_router.switch.spec import Operator, Order
-from readonly_router.switch.targets import APPLICATION, target_for
-from readonly_router.switch.targets import session as operators_session
+from readonly_router.switch.targets import hands, target_for
 from tests.harness.pairs import wait_for
 
 # Nobody waits that long: what is told meanwhile was not asked for.
@@ -31,18 +33,19 @@ NEVER = 3600.0
 def following_anew() -> Iterator[None]:
     """Begin and end knowing of no switch, with none thrown and no session open."""
     connections.close_all()
-    following.forget()
+    looking.forget()
     try:
         yield
     finally:
         switch_off("default", grace=0)
         connections.close_all()
-        following.forget()
+        looking.forget()
 
 
 def on(**options: Any) -> Receipt:
     """Switch on as an operator does, ending idle sessions at once; this process is not told."""
     (receipt,) = switch_on("default", **{"grace": 0, "deadline": 30, **options})
+    resolution.begin_request()
     return receipt
 
 
@@ -54,20 +57,26 @@ _END_IDLE = """SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
 def flipped(**said: Any) -> None:
     """Switch on without a drain: as within the grace."""
     target = target_for("default")
-    with operators_session(target) as operator:
-        flip_on(operator, target, Order(operator=Operator.here("a test"), **said), (target.writer,))
+    with hands(target) as opened:
+        log = events.required(events.log_of(opened.site, target), target)
+        order = Order(operator=Operator.here("a test"), **said)
+        flip_on(opened.operator, log, target, order, (target.writer,))
 
 
 def end_idle() -> int:
     """End the writer's idle sessions as the drain does; return how many there were."""
     target = target_for("default")
-    with operators_session(target) as operator:
-        return len(operator.execute(_END_IDLE, [target.writer, APPLICATION]).fetchall())
+    with hands(target) as opened:
+        return len(opened.operator.execute(_END_IDLE, [target.writer, APPLICATION]).fetchall())
 
 
 def on_at_once(**said: Any) -> int:
-    """Switch on and end what is idle, without proof and receipt; return how many sessions were ended."""
+    """Switch on and end what is idle, without proof and receipt; return how many sessions were ended.
+
+    As between two requests of this thread.
+    """
     flipped(**said)
+    resolution.begin_request()
     return end_idle()
 
 
@@ -120,13 +129,13 @@ def wait_until_writable() -> None:
 
 def listen(monkeypatch: Any) -> psycopg.Connection[Any]:
     """Have the session that serves the alias listen now; from then on nothing is asked by age."""
-    monkeypatch.setattr(following, "ASK_SECONDS", 0.0)
+    monkeypatch.setattr(looking, "ASK_SECONDS", 0.0)
     monkeypatch.setattr(resolution, "LOOK_SECONDS", 0.0)
     is_read_only()
     served = session()
     is_read_only()
-    assert following.watch_of(served).pushed
-    monkeypatch.setattr(following, "ASK_SECONDS", NEVER)
+    assert looking.watch_of(served).pushed
+    monkeypatch.setattr(looking, "ASK_SECONDS", NEVER)
     return served
 
 

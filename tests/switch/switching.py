@@ -93,7 +93,9 @@ class Running:
 
 
 @contextmanager
-def running(scratch: Scratch, folder: Path, *arguments: str, stdin: str = "", **env: str) -> Iterator[Running]:
+def running(
+    scratch: Scratch, folder: Path, *arguments: str, stdin: str = "", stdout: int | None = None, **env: str
+) -> Iterator[Running]:
     """Run the command on the pair in a process of its own; it does not outlive the block."""
     folder.mkdir(exist_ok=True)
     (folder / "in").write_text(stdin)
@@ -107,7 +109,7 @@ def running(scratch: Scratch, folder: Path, *arguments: str, stdin: str = "", **
             [sys.executable, str(MANAGE), "read_only", *arguments],
             env={**os.environ, **variables},
             stdin=given,
-            stdout=out,
+            stdout=out if stdout is None else stdout,
             stderr=err,
         )
     try:

@@ -11,6 +11,7 @@ from django.db import connections
 
 import readonly_router
 from readonly_router import ReadOnlyError, get_status, is_read_only, mode
+from readonly_router.connections import handler as resolution
 from readonly_router.errors import ConfigurationError, DrainError, ModeError, SwitchError
 from readonly_router.mode import Status
 from readonly_router.signals import read_only_changed
@@ -121,6 +122,7 @@ def test_the_signal_tells_a_process_that_follows(pair: Scratch, heard: list[dict
     ask(pair)
     switch_on(pair.alias, grace=0, reason="moving")
     wait_for(lambda: is_read_only(pair.alias))
+    resolution.begin_request()
     ask(pair)
     switch_off(pair.alias)
     wait_for(lambda: ask(pair) and not is_read_only(pair.alias))

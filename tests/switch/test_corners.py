@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from psycopg import sql
 
+from readonly_router.mark import MARKED
 from tests.database import Scratch
 from tests.harness.pairs import wait_for
 from tests.plugin import PREFIX
@@ -35,7 +36,8 @@ ODD = {
 def test_names_may_hold_anything(fresh_pair: Scratch) -> None:
     pair = fresh_pair
     pair.run('CREATE SEQUENCE "a %s ""sequence"" {0}"', 'CREATE TABLE "a %s ""table"" {0}" (id int)')
-    receipt = switched(pair, "--reason", "100% {0} 'why' \"%s\"", "--by", "ann%s")
+    said = ("--reason", "100% {0} 'why' \"%s\"", "--by", "ann%s")
+    receipt = switched(pair, "--accept-unreadable", *said)
     assert (receipt.roles, receipt.horizon.database) == ((pair.writer,), pair.name)
     assert (default_of(pair), state(pair).reason) == ("on", "100% {0} 'why' \"%s\"")
     write(pair, 'INSERT INTO "a %s ""table"" {0}" VALUES (1)')
@@ -56,7 +58,7 @@ def test_the_event_is_written_in_the_transaction_of_the_switch(pair: Scratch, tm
     with transaction(pair), running(pair, tmp_path, "on") as command, pair.superuser() as superuser:
         command.wait_for_line("begin read-only")
         event = value(superuser, "SELECT xmin::text FROM readonly_router_event")
-        marked = "'default_transaction_read_only=tRUE' = ANY (setconfig)"
+        marked = f"setconfig && ARRAY{MARKED}"
         query = f"SELECT xmin::text FROM pg_db_role_setting WHERE {marked}"
         assert (event,) in superuser.execute(query.encode()).fetchall()
 

@@ -35,7 +35,9 @@ def last(pair: Scratch) -> dict[str, Any]:
     """Return the last audit event."""
     with pair.superuser() as superuser:
         names = ("kind", "by", "os_user", "details")
-        row = superuser.execute("SELECT kind, by, os_user, details FROM readonly_router_event ORDER BY id DESC")
+        row = superuser.execute(
+            "SELECT kind, by, os_user, details - 'writes' FROM readonly_router_event ORDER BY id DESC"
+        )
         return dict(zip(names, row.fetchone() or (), strict=True))
 
 

@@ -45,7 +45,7 @@ def test_a_session_that_was_there_as_the_drain_began_is_not_left_whatever_the_cl
 
 
 def test_who_was_logging_in_at_the_switch_counts_as_met() -> None:
-    since = Since.of(AT, [7], [session(pid=8)])
+    since = Since.of(AT, [7], [session(pid=8)], own=frozenset())
     assert [since.has_met(session(pid=pid, began=began)) for pid, began in ((7, NEW), (8, OLD), (8, NEW))] == [
         True,
         True,

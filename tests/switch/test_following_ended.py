@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from socket import AF_INET, SOCK_DGRAM, socket
 from typing import Any
@@ -12,24 +11,33 @@ from typing import Any
 import psycopg
 import pytest
 from django.db import OperationalError, connection, connections, transaction
-from django.db.backends.signals import connection_created
+from django.http import HttpResponse
+from django.test import RequestFactory
+from psycopg.sql import SQL, Identifier
 
-from readonly_router import ReadOnlyError, get_status, is_read_only
-from readonly_router import connections as resolution
+from readonly_router import ReadOnlyError, SessionEndedError, get_status, is_read_only, mode
+from readonly_router.connections import handler as resolution
 from readonly_router.http.refused import is_of_the_mode
+from readonly_router.middleware import ReadOnlyMiddleware
 from tests.example.shop.models import Product, Tag
 from tests.harness.pairs import wait_for
 from tests.switch.asked import COUNT, READS, WRITES
 from tests.switch.follower import (
     NEVER,
+    end_idle,
     flipped,
     following_anew,
+    login,
     met_on,
     off,
     on_at_once,
     served_by,
     session,
 )
+
+# By what each write sends first. A block within a block begins with a savepoint.
+READ_FIRST = ("delete", "get_or_create", "locked rows", "block")
+WRITTEN_FIRST = tuple(name for name in WRITES if name not in READ_FIRST)
 
 
 @pytest.fixture(autouse=True)
@@ -84,6 +92,7 @@ def test_a_session_that_an_administrator_ended_is_replaced_in_normal_mode(
 
 def test_a_twins_session_that_an_administrator_ended_is_replaced(superuser: psycopg.Connection[Any]) -> None:
     met_on()
+    resolution.begin_request()
     process = session().info.backend_pid
     superuser.execute("SELECT pg_terminate_backend(%s, 10000)", [process])
     assert (served_by(), session().info.backend_pid != process) == ("readonly", True)
@@ -106,10 +115,29 @@ def test_a_read_on_its_way_is_served(read: str) -> None:
         assert READS[read]() == COUNT
 
 
-@pytest.mark.parametrize("write", WRITES)
-def test_a_write_on_its_way_is_refused_by_a_typed_error(write: str) -> None:
+@pytest.mark.parametrize("write", WRITTEN_FIRST)
+def test_a_write_on_its_way_is_told_by_the_drivers_own_error(write: str) -> None:
+    with ended_as_it_is_sent(), pytest.raises(OperationalError) as told:
+        WRITES[write]()
+    assert isinstance(told.value.__cause__, psycopg.OperationalError)
+    assert not is_of_the_mode(told.value)
+
+
+@pytest.mark.parametrize("write", READ_FIRST)
+def test_a_write_after_a_read_on_its_way_is_refused_by_a_typed_error(write: str) -> None:
     with ended_as_it_is_sent(), pytest.raises(ReadOnlyError, match="switched read-only"):
         WRITES[write]()
+
+
+def test_a_read_on_its_way_that_the_twin_cannot_answer_is_told_by_the_drivers_own_error(
+    superuser: psycopg.Connection[Any],
+) -> None:
+    superuser.execute("CREATE TABLE unreadable AS SELECT 1 AS one")
+    superuser.execute(SQL("GRANT SELECT ON unreadable TO {}").format(Identifier(login("default"))))
+    superuser.execute(SQL("REVOKE ALL ON unreadable FROM {}").format(Identifier(login("readonly"))))
+    with ended_as_it_is_sent(), pytest.raises(OperationalError), connection.cursor() as cursor:
+        cursor.execute("SELECT one FROM unreadable")
+    superuser.execute("DROP TABLE unreadable")
 
 
 def test_a_read_on_its_way_is_served_however_recent_the_last_look(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,8 +177,14 @@ def test_a_read_whose_session_was_reset_is_served(read: str) -> None:
 
 
 # Not several in a pipeline: the kernel tells of the error but once, and psycopg would wait for an answer.
-@pytest.mark.parametrize("write", [name for name in WRITES if name != "many"])
-def test_a_write_whose_session_was_reset_is_refused_by_a_typed_error(write: str) -> None:
+@pytest.mark.parametrize("write", [name for name in WRITTEN_FIRST if name != "many"])
+def test_a_write_whose_session_was_reset_is_told_by_the_drivers_own_error(write: str) -> None:
+    with reset_as_it_is_sent(flipped), pytest.raises(OperationalError, match="socket closed"):
+        WRITES[write]()
+
+
+@pytest.mark.parametrize("write", READ_FIRST)
+def test_a_write_after_a_read_whose_session_was_reset_is_refused_by_a_typed_error(write: str) -> None:
     with reset_as_it_is_sent(flipped), pytest.raises(ReadOnlyError, match="switched read-only"):
         WRITES[write]()
 
@@ -158,29 +192,24 @@ def test_a_write_whose_session_was_reset_is_refused_by_a_typed_error(write: str)
 def test_a_session_that_was_reset_in_normal_mode_is_replaced() -> None:
     with reset_as_it_is_sent(), pytest.raises(OperationalError, match="socket closed"):
         Product.objects.count()
+    resolution.begin_request()
     assert Product.objects.count() == COUNT
 
 
-def test_a_function_called_on_its_way_is_served() -> None:
+def test_a_function_called_on_its_way_is_told_by_the_drivers_own_error() -> None:
     with connection.cursor() as cursor:
         on_at_once()
-        cursor.callproc("abs", [-COUNT])
-        assert cursor.fetchone() == (COUNT,)
+        with pytest.raises(OperationalError) as told:
+            cursor.callproc("abs", [-COUNT])
+    assert isinstance(told.value.__cause__, psycopg.OperationalError)
 
 
-def test_the_refusal_of_a_write_on_its_way_tells_that_its_session_ended() -> None:
-    with ended_as_it_is_sent(), pytest.raises(ReadOnlyError, match="look before you repeat it") as refusal:
-        Tag.objects.create(name="refused")
-    assert isinstance(refusal.value.__cause__, OperationalError)
-    assert (refusal.value.uncertain, is_of_the_mode(refusal.value)) == (True, False)
-
-
-def test_a_refusal_of_what_was_never_sent_is_certain() -> None:
+def test_what_was_never_sent_is_refused_by_a_typed_error() -> None:
     session()
     on_at_once()
     with pytest.raises(ReadOnlyError) as refusal:
         Tag.objects.create(name="refused")
-    assert (refusal.value.uncertain, is_of_the_mode(refusal.value)) == (False, True)
+    assert is_of_the_mode(refusal.value)
 
 
 def test_a_read_on_its_way_is_followed_by_reads_of_the_twin() -> None:
@@ -202,83 +231,82 @@ def test_a_block_that_had_written_is_never_taken_up_on_another_session(
     assert not Tag.objects.filter(name__in=["lost", "never"]).exists()
 
 
-def test_a_block_that_had_sent_nothing_writes_on_a_new_session_in_normal_mode(
-    superuser: psycopg.Connection[Any],
-) -> None:
-    committed = []
+def test_a_block_whose_first_read_was_sent_again_stays_on_the_twin_to_its_end() -> None:
+    session()
     with transaction.atomic():
-        transaction.on_commit(lambda: committed.append(True))
-        superuser.execute("SELECT pg_terminate_backend(%s, 10000)", [session().info.backend_pid])
-        Tag.objects.create(name="kept")
-    assert (Tag.objects.filter(name="kept").exists(), committed) == (True, [True])
-
-
-def test_a_block_is_taken_up_again_where_the_next_session_is_ended_too(
-    superuser: psycopg.Connection[Any],
-) -> None:
-    # As a pool's sessions from before the switch, which the drain ends one after the other.
-    ended: list[int] = []
-
-    def end(connection: Any, **_: Any) -> None:
-        if connection.alias == "default" and len(ended) < 3:
-            ended.append(connection.connection.info.backend_pid)
-            superuser.execute("SELECT pg_terminate_backend(%s, 10000)", [ended[-1]])
-
-    session()
-    connection_created.connect(end)
-    try:
-        with transaction.atomic():
-            superuser.execute("SELECT pg_terminate_backend(%s, 10000)", [session().info.backend_pid])
-            counted = Product.objects.count()
-    finally:
-        connection_created.disconnect(end)
-    assert (counted, len(set(ended))) == (COUNT, 3)
-
-
-def test_a_block_that_no_session_takes_up_ends_with_an_error_and_leaves_nothing_behind(
-    superuser: psycopg.Connection[Any],
-) -> None:
-    def end(connection: Any, **_: Any) -> None:
-        superuser.execute("SELECT pg_terminate_backend(%s, 10000)", [connection.connection.info.backend_pid])
-
-    def meet() -> None:
-        wait_for(lambda: served_by() == "readonly")
-        connections.close_all()
-
-    session()
-    try:
-        with pytest.raises(OperationalError), transaction.atomic():
-            flipped()
-            with ThreadPoolExecutor(1) as thread:
-                thread.submit(meet).result()
-            connection_created.connect(end)
-            superuser.execute("SELECT pg_terminate_backend(%s, 10000)", [session().info.backend_pid])
-            Product.objects.count()
-    finally:
-        connection_created.disconnect(end)
-    off()
+        on_at_once()
+        counted = Product.objects.count()
+        off()
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT session_user, current_setting('transaction_read_only')")
+            served = cursor.fetchone()
+    assert (counted, served) == (COUNT, (login("readonly"), "on"))
     wait_for(lambda: served_by() == "default")
     Tag.objects.create(name="as ever")
 
 
-def test_a_block_taken_up_on_another_session_is_rolled_back_as_a_whole(
-    superuser: psycopg.Connection[Any],
+@pytest.mark.parametrize("task", [Product.objects.count, lambda: Tag.objects.create(name="lost")])
+def test_a_block_that_had_sent_nothing_meets_the_error_in_normal_mode(
+    superuser: psycopg.Connection[Any], task: Callable[[], Any]
 ) -> None:
-    with pytest.raises(ZeroDivisionError), transaction.atomic():
+    with pytest.raises(OperationalError), transaction.atomic():
         superuser.execute("SELECT pg_terminate_backend(%s, 10000)", [session().info.backend_pid])
-        Tag.objects.create(name="undone")
-        raise ZeroDivisionError
-    assert not Tag.objects.filter(name="undone").exists()
+        task()
+    assert not Tag.objects.filter(name="lost").exists()
 
 
-def test_a_block_taken_up_on_another_session_has_savepoints(superuser: psycopg.Connection[Any]) -> None:
-    with transaction.atomic():
-        superuser.execute("SELECT pg_terminate_backend(%s, 10000)", [session().info.backend_pid])
-        with pytest.raises(ZeroDivisionError), transaction.atomic():
-            Tag.objects.create(name="undone")
-            raise ZeroDivisionError
-        Tag.objects.create(name="kept")
-    assert [tag.name for tag in Tag.objects.filter(name__in=["undone", "kept"])] == ["kept"]
+# -- in use
+
+
+def test_a_session_that_ended_in_use_as_the_switch_moved_is_told_once_by_a_typed_error() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET search_path = elsewhere, public")
+    flipped()
+    end_idle()
+    with pytest.raises(SessionEndedError, match="what was set on it is gone"):
+        Product.objects.count()
+    assert (Product.objects.count(), served_by()) == (COUNT, "readonly")
+
+
+def test_a_request_meets_it_at_each_statement() -> None:
+    with pinned():
+        Product.objects.count()
+        flipped()
+        end_idle()
+        for _ in range(2):
+            with pytest.raises(SessionEndedError):
+                Tag.objects.create(name="elsewhere")
+    resolution.begin_request()
+    assert Product.objects.count() == COUNT
+
+
+@pytest.mark.parametrize("error", [SessionEndedError.of("moved", alias="default"), OperationalError("killed")])
+def test_the_middleware_answers_it_with_503_and_no_other_end_of_a_session(error: OperationalError) -> None:
+    request = RequestFactory().get("/")
+    response = ReadOnlyMiddleware(lambda _: HttpResponse()).process_exception(request, error)
+    assert (response and response.status_code) == (503 if isinstance(error, SessionEndedError) else None)
+
+
+def test_a_session_that_somebody_ended_in_use_is_not_replaced(superuser: psycopg.Connection[Any]) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET search_path = elsewhere, public")
+    superuser.execute("SELECT pg_terminate_backend(%s, 10000)", [session().info.backend_pid])
+    for _ in range(2):
+        with pytest.raises(OperationalError) as told:
+            Tag.objects.create(name="elsewhere")
+        assert not isinstance(told.value, SessionEndedError)
+    connections["default"].close_if_unusable_or_obsolete()
+    assert not Tag.objects.filter(name="elsewhere").exists()
+
+
+@contextmanager
+def pinned() -> Iterator[None]:
+    """Be in a request that began in the mode as it is."""
+    token = mode.pin(["default"])
+    try:
+        yield
+    finally:
+        mode.unpin(token)
 
 
 def test_a_block_whose_session_ended_after_on_reads_on_and_refuses_to_write() -> None:

@@ -81,6 +81,7 @@ def test_a_commit_by_hand_is_not_taken_for_done(
         before()
         with pytest.raises(OperationalError):
             cursor.execute("COMMIT")
+    connection.close()
     assert found("by hand") == 0
 
 

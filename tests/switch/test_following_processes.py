@@ -90,7 +90,7 @@ def stopped(member: Member) -> Iterator[None]:
 
 
 STOPPED = {
-    "command": command(EXAMPLE_CONN_MAX_AGE="None"),
+    "command": command("--tidy", EXAMPLE_CONN_MAX_AGE="None"),
     "pool": command("--tidy", EXAMPLE_POOL="1"),
     "gunicorn": gunicorn("--worker-class=gthread", "--threads=1", EXAMPLE_CONN_MAX_AGE="None"),
 }
@@ -139,7 +139,7 @@ def test_a_process_that_was_started_read_only_follows_neither_on_nor_off(value: 
 
 
 def test_zero_in_the_environment_does_not_override_the_switch() -> None:
-    with running(command(DB_READ_ONLY="0"), site_env()) as member:
+    with running(command("--tidy", DB_READ_ONLY="0"), site_env()) as member:
         before = member.outcome("write", "before")
         on_at_once()
         assert (before, member.outcome("write", "refused")) == ("done", "refused")

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from readonly_router import following
+from readonly_router.following import looking
 from readonly_router.switch.off import switch_off
 from tests.example.probes import Told
 from tests.harness.pairs import wait_for
@@ -109,7 +109,7 @@ def story(filled_shop: Snapshot, django_db_blocker: Any) -> Iterator[Story]:
             made.tags = {name for (name,) in rows}
         yield made
     finally:
-        following.forget()
+        looking.forget()
         filled_shop.restore()
 
 
@@ -120,7 +120,7 @@ def story(filled_shop: Snapshot, django_db_blocker: Any) -> Iterator[Story]:
         ("writable", ("done", "done", "done")),
         ("block", ("done", "done", "done")),
         ("read-only", ("refused", "refused", "done")),
-        ("too long", ("done", "refused", "done")),
+        ("too long", ("done", "ended", "ended")),
     ],
     ids=["in flight at on", "in a block at on", "in flight at off", "longer than the grace"],
 )

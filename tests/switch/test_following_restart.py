@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 import pytest
 from django.db import connections
 
-from readonly_router import ReadOnlyError, following, is_read_only
-from readonly_router import connections as resolution
+from readonly_router import ReadOnlyError, is_read_only
+from readonly_router.connections import handler as resolution
+from readonly_router.following import looking
 from readonly_router.switch.off import switch_off
 from readonly_router.switch.on import switch_on
 from tests.database import Scratch
@@ -21,7 +22,7 @@ ALIAS = "scratch"
 
 @pytest.fixture(autouse=True)
 def follower(own_pair: Scratch) -> Iterator[None]:
-    following.forget()
+    looking.forget()
     yield
     switch_off(ALIAS, grace=0)
 
@@ -29,7 +30,12 @@ def follower(own_pair: Scratch) -> Iterator[None]:
 @pytest.fixture
 def restart(request: pytest.FixtureRequest, restartable: Server) -> Callable[[], None]:
     """A function that restarts the server: told to, where the test does not say otherwise."""
-    return lambda: restartable.restart(getattr(request, "param", "restart"))
+
+    def restarted() -> None:
+        restartable.restart(getattr(request, "param", "restart"))
+        resolution.begin_request()
+
+    return restarted
 
 
 EITHER_WAY = pytest.mark.parametrize("restart", ENDINGS, indirect=True)
@@ -37,6 +43,7 @@ EITHER_WAY = pytest.mark.parametrize("restart", ENDINGS, indirect=True)
 
 def on() -> None:
     switch_on(ALIAS, grace=0)
+    resolution.begin_request()
 
 
 def off() -> None:
@@ -111,10 +118,10 @@ def test_the_news_is_pushed_to_the_session_after_a_restart(
     reads_as()
     restart()
     monkeypatch.setattr(resolution, "LOOK_SECONDS", 0.0)
-    monkeypatch.setattr(following, "ASK_SECONDS", 0.0)
+    monkeypatch.setattr(looking, "ASK_SECONDS", 0.0)
     reads_as()
     is_read_only(ALIAS)
-    monkeypatch.setattr(following, "ASK_SECONDS", NEVER)
+    monkeypatch.setattr(looking, "ASK_SECONDS", NEVER)
     off()
     wait_for(lambda: not is_read_only(ALIAS))
     write()

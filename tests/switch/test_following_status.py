@@ -24,7 +24,7 @@ from readonly_router import (
     read_only_changed,
     writable,
 )
-from readonly_router import connections as resolution
+from readonly_router.connections import handler as resolution
 from tests.example.shop.models import Product, Tag
 from tests.harness.pairs import wait_for
 from tests.switch.follower import (
@@ -196,6 +196,7 @@ def at_once() -> Iterator[Callable[[Callable[[], Any]], list[Any]]]:
     barrier = Barrier(THREADS)
 
     def done(task: Callable[[], Any]) -> Any:
+        resolution.begin_request()
         barrier.wait(timeout=30)
         return task()
 

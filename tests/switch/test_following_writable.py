@@ -10,10 +10,10 @@ import psycopg
 import pytest
 from django.db import connection, connections, transaction
 
-from readonly_router import ModeError, ReadOnlyError, disable_writes, enable_writes, mode, writable
-from readonly_router import connections as resolution
+from readonly_router import ModeError, ReadOnlyError, advisory, disable_writes, enable_writes, mode, writable
+from readonly_router.connections import handler as resolution
+from readonly_router.mark import WRITABLE_LOCK
 from readonly_router.switch import catalog
-from readonly_router.switch.mark import WRITABLE_LOCK
 from tests.example.shop.models import Product, Tag
 from tests.switch.follower import NEVER, following_anew, met_on, off, on_at_once, served_by, session
 
@@ -127,12 +127,12 @@ def test_nothing_is_opened_for_writing_while_the_switch_is_being_thrown(
     way: Way, superuser: psycopg.Connection[Any]
 ) -> None:
     met_on()
-    assert catalog.try_lock(superuser, WRITABLE_LOCK)
+    assert advisory.try_lock(superuser, WRITABLE_LOCK)
     try:
         with pytest.raises(ModeError, match="being switched"), way():
             Tag.objects.create(name="refused")
     finally:
-        catalog.unlock(superuser, WRITABLE_LOCK)
+        advisory.unlock(superuser, WRITABLE_LOCK)
 
 
 def test_in_normal_mode_nothing_is_opened_for_writing_and_the_session_stays(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 import psycopg
@@ -12,11 +13,15 @@ import pytest
 from django.db import connections
 
 from readonly_router import ModeError, writable
-from readonly_router.switch import on, preflight
+from readonly_router.logins import place_of
+from readonly_router.switch import events as logged
+from readonly_router.switch import preflight
 from readonly_router.switch.flip import flip_on
-from readonly_router.switch.spec import Operator, Order
-from readonly_router.switch.targets import session, target_for
+from readonly_router.switch.spec import Operator, Order, print_nothing
+from readonly_router.switch.targets import hands, target_for
 from readonly_router.switch.throws import Throw
+from readonly_router.switch.undo import undo
+from readonly_router.switch.waits import Waits
 from tests.database import Scratch
 from tests.harness.pairs import wait_for
 from tests.switch.switching import (
@@ -133,7 +138,8 @@ def test_on_completes_what_a_killed_command_left(pair: Scratch, tmp_path: Path, 
     kill(pair, tmp_path, step)
     receipt = switched(pair)
     assert (state(pair).proved, default_of(pair), receipt.event) == (True, "on", state(pair).event)
-    assert read_only(pair, "verify").status == 0
+    # What was counted and not committed is told all the same: the server's counters know no difference.
+    assert read_only(pair, "verify").status == int(step is before_off_is_committed)
 
 
 @every_step
@@ -173,7 +179,7 @@ def test_a_rerun_proves_what_the_killed_command_switched(pair: Scratch, tmp_path
     """Who wrote on since the first command is waited for by the second: the promise is the receipt's."""
     with in_the_drain(pair, tmp_path) as command:
         command.end(signal.SIGKILL)
-        outcome = read_only(pair, "on", "--deadline", "300ms", "--reason", "again")
+        outcome = read_only(pair, "on", "--deadline", "300ms")
     assert (outcome.status, "on already since" in outcome.err, "but not proved" in outcome.err) == (3, True, True)
     assert (default_of(pair), events(pair)) == ("off", ["on", "undone"])
 
@@ -190,6 +196,26 @@ def test_a_signal_in_the_drain_undoes_the_switch(pair: Scratch, tmp_path: Path, 
         )
     assert "Interrupted; what this command had switched was undone." in outcome.err
     assert "Traceback" not in outcome.err
+
+
+def test_a_signal_after_the_proof_is_not_called_undone(pair: Scratch, tmp_path: Path) -> None:
+    """While the answer is being written: to a reader who does not read."""
+    reads, writes = os.pipe()
+    try:
+        os.set_blocking(writes, False)
+        with suppress(BlockingIOError):
+            while os.write(writes, b" "):
+                pass
+        os.set_blocking(writes, True)
+        with running(pair, tmp_path, "on", "--json", stdout=writes) as command:
+            command.wait_for_line("receipt written")
+            outcome = command.end(signal.SIGTERM)
+    finally:
+        os.close(reads)
+        os.close(writes)
+    is_on = default_of(pair) == "on"
+    assert outcome.status in {130, 143}
+    assert ("was undone" in outcome.err, "see read_only status" in outcome.err) == (not is_on, is_on)
 
 
 def test_a_signal_before_the_flip_is_committed_leaves_nothing(pair: Scratch, tmp_path: Path) -> None:
@@ -224,15 +250,18 @@ def test_an_undo_goes_on_where_an_interrupt_left_a_query_under_way(pair: Scratch
     # A signal between psycopg's sending and waiting: nothing else can be sent on that session.
     target = target_for(pair.alias)
     order = Order(operator=Operator.here("a test"))
-    with session(target) as connection:
+    with hands(target) as opened:
+        connection, log = opened.operator, logged.required(logged.log_of(opened.site, target), target)
         throw = Throw(
             target=target,
-            connection=connection,
-            pid=connection.info.backend_pid,
-            state=preflight.state_of(connection, target),
-            flipped=True,
+            hands=opened,
+            log=log,
+            state=preflight.state_of(opened, target, log),
+            own=set(opened.pids),
+            waits=Waits("", 0, print_nothing),
+            place=place_of(connection),
         )
-        flip_on(connection, target, order, (target.writer,))
+        flip_on(connection, log, target, order, (target.writer,))
         connection.pgconn.send_query(b"SELECT pg_sleep(600)")
-        on._undo([throw], order, KeyboardInterrupt())
+        undo([throw], order, KeyboardInterrupt())
     assert (default_of(pair), events(pair)) == ("off", ["on", "undone"])

@@ -217,5 +217,5 @@ def test_a_request_in_normal_mode_sends_nothing(respond: Respond, monkeypatch: p
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
 def test_a_request_that_reads_nothing_opens_no_session(respond: Respond, method: str) -> None:
-    respond(get_status, method)
+    respond(mode.get_status, method)
     assert [connections.own(alias) and connections.own(alias).connection for alias in connections] == [None, None]

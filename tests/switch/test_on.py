@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -16,6 +17,7 @@ from django.test import override_settings
 
 from readonly_router import mode
 from readonly_router.conf import ProcessMode
+from readonly_router.mark import MARKED, MARKS, SETTING
 from readonly_router.switch.receipt import Receipt
 from tests.database import Scratch
 from tests.switch.switching import (
@@ -43,7 +45,20 @@ def test_new_sessions_of_the_writer_begin_read_only(pair: Scratch) -> None:
 
 def test_the_setting_is_spelt_so_that_it_is_known_as_the_switchs(pair: Scratch) -> None:
     switched(pair)
-    assert spelt(pair) == ["default_transaction_read_only=tRUE"]
+    assert spelt(pair) == [MARKED[0]]
+
+
+def test_each_on_has_another_mark_which_its_event_tells(pair: Scratch) -> None:
+    marks = []
+    for _ in range(len(MARKS) + 1):
+        switched(pair)
+        marks += spelt(pair)
+        read_only(pair, "off")
+    with pair.superuser() as superuser:
+        query = "SELECT details->>'mark' FROM readonly_router_event WHERE kind = 'on' ORDER BY id"
+        noted = [row[0] for row in superuser.execute(query)]
+    assert marks == [f"{SETTING}={mark}" for mark in noted]
+    assert noted == [*MARKS, MARKS[0]]
 
 
 def test_other_roles_are_left_alone(pair: Scratch) -> None:
@@ -105,7 +120,7 @@ def test_stdout_is_the_receipt_in_words(pair: Scratch) -> None:
 
 def test_already_on_says_so_and_changes_nothing(pair: Scratch) -> None:
     first = switched(pair)
-    again = read_only(pair, "on", "--json", "--reason", "another", "--eta", "1h")
+    again = read_only(pair, "on", "--json")
     assert (again.status, "on already since" in again.err) == (0, True)
     assert [Receipt.from_json(json.dumps(found)) for found in json.loads(again.out)] == [first]
     assert events(pair) == ["on"]
@@ -148,7 +163,7 @@ def test_a_receipt_that_cannot_be_written_after_all_is_told_and_kept(pair: Scrat
     arguments = ("on", "--receipt", str(place / "receipt.json"))
     with transaction(pair) as held, running(pair, tmp_path, *arguments) as command:
         command.wait_for_line("begin read-only")
-        place.rmdir()
+        shutil.rmtree(place)
         held.close()
         outcome = command.end()
     assert (outcome.status, "Switched and proved, but the receipt could not be written" in outcome.err) == (
@@ -193,7 +208,7 @@ def test_the_settings_are_the_defaults_of_the_options(pair: Scratch) -> None:
 @override_settings(READONLY_ROUTER_FENCE="moat")
 def test_a_setting_that_is_not_understood_is_told_in_one_line(pair: Scratch) -> None:
     outcome = read_only(pair, "on")
-    assert (outcome.status, outcome.err.count("\n"), "fence='moat'" in outcome.err) == (1, 1, True)
+    assert (outcome.status, outcome.err.count("\n"), "READONLY_ROUTER_FENCE='moat'" in outcome.err) == (1, 1, True)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,7 @@ from readonly_router.errors import SwitchError
 from readonly_router.switch.on import switch_on
 from tests.database import Scratch
 from tests.switch.switching import (
+    Running,
     default_of,
     events,
     locked,
@@ -42,7 +46,10 @@ def test_the_other_is_named_by_its_process(pair: Scratch, tmp_path: Path) -> Non
         first.wait_for_line("begin read-only")
         query = """SELECT pid FROM pg_stat_activity
             WHERE datname = current_database() AND application_name = 'read_only'"""
-        assert f"(process {value(superuser, query)})" in read_only(pair, "off").err
+        assert (
+            f"(process {value(superuser, query)} of role '{pair.writer}', ended by SELECT pg_terminate_backend("
+            in read_only(pair, "off").err
+        )
 
 
 @pytest.mark.parametrize("verb", ["status", "history"])
@@ -73,3 +80,38 @@ def test_of_many_at_the_same_moment_one_acts(pair: Scratch) -> None:
     with ThreadPoolExecutor(6) as pool:
         assert "acted" in set(pool.map(attempt, range(6)))
     assert (events(pair), state(pair).proved) == (["on"], True)
+
+
+@contextmanager
+def asleep(pair: Scratch, folder: Path) -> Iterator[Running]:
+    """Have a command lose its sessions in the middle of a drain without knowing: a laptop that was closed."""
+    with transaction(pair), running(pair, folder, "on", "--deadline", "300s") as command:
+        command.wait_for_line("begin read-only")
+        command.process.send_signal(signal.SIGSTOP)
+        with pair.superuser() as superuser:
+            ours = "FROM pg_stat_activity WHERE application_name = 'read_only' AND datname = current_database()"
+            superuser.execute(f"SELECT pg_terminate_backend(pid, 5000) {ours}".encode())
+        yield command
+
+
+def test_who_lost_the_lock_undoes_nothing_that_another_proved(pair: Scratch, tmp_path: Path) -> None:
+    with asleep(pair, tmp_path) as first:
+        assert read_only(pair, "on", "--force", "--deadline", "0s").status == 0
+        receipt = state(pair).digest
+        outcome = first.end(signal.SIGCONT)
+    assert (outcome.status, "another read_only on proved the switch" in outcome.err) == (1, True), outcome.err
+    assert (state(pair).digest, default_of(pair), events(pair)) == (receipt, "on", ["on"])
+
+
+def test_who_lost_the_lock_undoes_nothing_while_another_is_at_work(pair: Scratch, tmp_path: Path) -> None:
+    with asleep(pair, tmp_path / "one") as first, running(pair, tmp_path / "other", "on") as second:
+        second.wait_for_line("proving it now")
+        outcome = first.end(signal.SIGCONT)
+        assert (default_of(pair), events(pair)) == ("on", ["on"])
+    assert (outcome.status, "Another read_only command is at work" in outcome.err) == (1, True), outcome.err
+
+
+def test_who_lost_the_lock_alone_undoes_its_own(pair: Scratch, tmp_path: Path) -> None:
+    with asleep(pair, tmp_path) as first:
+        assert first.end(signal.SIGCONT).status == 1
+    assert (default_of(pair), events(pair)) == ("off", ["on", "undone"])

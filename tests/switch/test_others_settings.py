@@ -9,6 +9,7 @@ import pytest
 from django.db import connections
 from psycopg import sql
 
+from readonly_router.mark import MARKED
 from tests.database import Scratch
 from tests.harness.pairs import wait_for
 from tests.switch.switching import SETTING, default_of, events, read_only, spelt, state, switched, value
@@ -35,7 +36,7 @@ def settings(pair: Scratch) -> set[tuple[str, str]]:
         WHERE coalesce(datname = current_database(), true) AND coalesce(rolname = %s, setdatabase <> 0)"""
     with pair.superuser() as superuser:
         rows = superuser.execute(query, [pair.writer]).fetchall()
-    return {(where, text) for where, text in rows if text != f"{SETTING}=tRUE"}
+    return {(where, text) for where, text in rows if text not in MARKED}
 
 
 @pytest.mark.parametrize("text", [DATABASE, ROLE], ids=["database", "role"])

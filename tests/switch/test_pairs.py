@@ -15,8 +15,8 @@ from django.db import connections
 from django.test import override_settings
 from psycopg import sql
 
-from readonly_router import following
 from readonly_router.errors import SwitchError
+from readonly_router.following import looking
 from readonly_router.switch.on import switch_on
 from readonly_router.switch.receipt import Receipt
 from tests.database import Scratch, forget
@@ -55,7 +55,7 @@ def pairs(first_stage: Scratch, second_stage: Scratch, django_db_blocker: Any) -
 
 
 def drop_aliases(pair: Scratch) -> None:
-    following.forget()
+    looking.forget()
     for alias in (pair.alias, pair.twin_alias):
         forget(alias)
         del connections.settings[alias]
@@ -130,14 +130,23 @@ def test_a_drain_that_misses_its_deadline_undoes_the_others(pairs: Pairs, which:
     assert [events(pair) for pair in pairs] == [["on", "undone"]] * 2
 
 
-def test_an_undo_that_fails_says_so_and_undoes_the_others(pairs: Pairs) -> None:
+def test_an_undo_that_cannot_be_noted_opens_both_and_says_so(pairs: Pairs) -> None:
     first, second = pairs
     with first.superuser() as superuser:
         superuser.execute("ALTER TABLE readonly_router_event ADD CHECK (kind <> 'undone')")
     with transaction(second):
         outcome = on("--deadline", "200ms")
-    assert (outcome.status, "Not undone: 'scratch'" in outcome.err) == (1, True)
-    assert defaults(pairs) == ["on", "off"]
+    assert (outcome.status, "undone, but: 'scratch' is open again" in outcome.err) == (3, True)
+    assert defaults(pairs) == ["off", "off"]
+
+
+def test_an_off_that_cannot_be_noted_keeps_no_other_closed(pairs: Pairs) -> None:
+    assert on().status == 0
+    with pairs[0].superuser() as superuser:
+        superuser.execute("ALTER TABLE readonly_router_event ADD CHECK (kind <> 'off')")
+    outcome = run("off")
+    assert (outcome.status, "'scratch' is open again, but" in outcome.err) == (1, True)
+    assert defaults(pairs) == ["off", "off"]
 
 
 def test_a_listener_that_fails_keeps_no_pair_from_being_undone(pairs: Pairs) -> None:
@@ -181,6 +190,12 @@ def test_two_aliases_of_one_role_have_one_switch(pairs: Pairs, direct: Scratch) 
     outcome = on("--deadline", "2s")
     assert (outcome.status, default_of(direct), events(direct)) == (0, "on", ["on"]), outcome.err
     assert (run("verify").status, run("off").status, default_of(direct)) == (0, 0, "off")
+
+
+def test_two_aliases_of_one_role_that_is_fenced_are_opened_by_one_command(pairs: Pairs, direct: Scratch) -> None:
+    admin = ("--admin-url", direct.admin_url)
+    assert on("--fence", "login", *admin).status == 0
+    assert (run("off", *admin).status, default_of(direct)) == (0, "off")
 
 
 def test_two_writers_of_one_database_are_switched_together(pairs: Pairs, direct: Scratch) -> None:

@@ -17,7 +17,7 @@ from readonly_router.switch import standing
 from tests.database import Scratch
 from tests.harness.pairs import wait_for
 from tests.ledger.servers import Server
-from tests.switch.switching import Outcome, process, read_only, state, switched, transaction, value
+from tests.switch.switching import Outcome, notes, process, read_only, state, switched, transaction, value
 from tests.switch.test_verify import verify, write
 
 
@@ -95,6 +95,31 @@ def test_a_session_that_went_on_to_a_long_query_is_not_believed(pair: Scratch) -
                 )
                 wait_for(lambda: value(superuser, active, busy.info.backend_pid))
             assert verify(pair).status == 1
+        finally:
+            busy.cancel_safe()
+            query.exception()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "DO $$ BEGIN {wait}; INSERT INTO note (id, text) VALUES (9, 'late'); COMMIT; PERFORM pg_sleep(60); END $$",
+        "{wait}; INSERT INTO note (id, text) VALUES (9, 'late'); COMMIT; SELECT pg_sleep(60)",
+    ],
+)
+def test_a_session_that_was_at_work_before_the_switch_is_not_believed(pair: Scratch, text: str) -> None:
+    """It may commit in the middle of what it does, and has counted nothing of that."""
+    wait = "PERFORM" if text.startswith("DO") else "SELECT"
+    work = text.format(wait=f"{wait} pg_advisory_xact_lock_shared(815)").encode()
+    with pair.superuser() as gate, pair.superuser() as busy, ThreadPoolExecutor(1) as pool:
+        gate.execute("SELECT pg_advisory_lock(815)")
+        query = pool.submit(busy.execute, work)
+        try:
+            switched(pair)
+            gate.execute("SELECT pg_advisory_unlock(815)")
+            wait_for(lambda: notes(pair) == 1)
+            outcome = verify(pair)
+            assert (outcome.status, "may have written what is not counted yet" in outcome.out) == (1, True)
         finally:
             busy.cancel_safe()
             query.exception()

@@ -8,24 +8,23 @@ from typing import Any
 
 import psycopg
 from django.core.management import call_command
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from ... import conf
 from ...errors import ReadOnlyRouterError
+from ...logins import first_line
 from ...roles import script
 from ...roles.drop import drop
-from ...roles.logins import first_line
 from ...roles.provision import Report, Target, check, preview, provision, target_for
 from ...roles.spec import Gap, Plan, Power, Proof
 from ..logins import ADMIN_URL, admin
+from ..operating import OperatorCommand
 
 
-class Command(BaseCommand):
+class Command(OperatorCommand):
     """Provision the twin: a login that holds SELECT and nothing else, and prove it."""
 
     help = "Create or update the read-only role of each pair in DATABASES, then log in as it and prove it."
-    # The checks that ask the database are this command's own business.
-    requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         add = parser.add_argument
@@ -61,6 +60,11 @@ class Command(BaseCommand):
         _refuse_idle_options(options)
         try:
             targets = self._targets(options)
+            if options["sql"]:
+                # Each before the first is printed: half a script is none.
+                for text in [self._script(target, options) for target in targets]:
+                    self.stdout.write(text)
+                return
             for target in targets:
                 self._run(target, options)
             if options["enable"]:
@@ -88,9 +92,6 @@ class Command(BaseCommand):
     def _run(self, target: Target, options: dict[str, Any]) -> None:
         if options["drop"]:
             self._drop(target, force=options["force"])
-        elif options["sql"]:
-            _, plan, hardening = preview(target, harden=options["harden"], dba=True)
-            self.stdout.write(script.render(target.role, plan, hardening))
         elif options["dry_run"]:
             _, plan, hardening = preview(target, harden=options["harden"])
             self._print_plan(target, plan, hardening)
@@ -99,9 +100,14 @@ class Command(BaseCommand):
         else:
             self._provision(target, harden=options["harden"])
 
+    def _script(self, target: Target, options: dict[str, Any]) -> str:
+        _, plan, hardening = preview(target, harden=options["harden"], dba=True)
+        return script.render(target.role, plan, hardening)
+
     def _provision(self, target: Target, *, harden: bool) -> None:
-        report = provision(target, harden=harden, tell=self._tell)
-        self._title(target, f"{report.statements} statements" if report.statements else "nothing to do")
+        report = provision(target, harden=harden, tell=self.narrate)
+        outcome = f"{report.statements} statements" if report.statements else "nothing to do"
+        self._title(target, outcome + _untried(report))
         self._print_gaps(report.plan.gaps)
         self._print_hardening(report.hardening)
         self._print_proof(report.proof)
@@ -115,7 +121,7 @@ class Command(BaseCommand):
     def _check(self, target: Target) -> None:
         report = check(target)
         drift = [statement.says for statement in report.plan.statements]
-        self._title(target, f"{len(drift)} differences" if drift else "as wanted")
+        self._title(target, (f"{len(drift)} differences" if drift else "as wanted") + _untried(report))
         self._lines("  to do: {}", drift)
         self._print_gaps(report.plan.gaps)
         self._print_proof(report.proof)
@@ -126,7 +132,7 @@ class Command(BaseCommand):
         self._refuse_unproved(report)
 
     def _drop(self, target: Target, *, force: bool) -> None:
-        count, dropped = drop(target, force=force, tell=self._tell)
+        count, dropped = drop(target, force=force, tell=self.narrate)
         outcome = f"{'dropped' if dropped else 'kept'}, {count} statements" if count else "nothing to drop"
         self._title(target, outcome)
 
@@ -144,51 +150,57 @@ class Command(BaseCommand):
         count = len(plan.statements) + len(hardening.statements)
         self._title(target, f"would run {count} statements" if count else "nothing to do")
         for statement in (*plan.statements, *hardening.statements):
-            self.stdout.write(f"  {statement.step.value}: {statement.says} [as {statement.actor.value}]")
+            self.answer(f"  {statement.step.value}: {statement.says} [as {statement.actor.value}]")
         self._print_gaps(plan.gaps)
         self._print_hardening(hardening)
 
     def _print_hardening(self, hardening: Plan) -> None:
         self._lines("  hardening breaks: {}", hardening.breaks)
         if hardening.undo:
-            self.stdout.write("  undo script of the hardening:")
+            self.answer("  undo script of the hardening:")
             self._lines("    {};", hardening.undo)
 
     def _print_gaps(self, gaps: Iterable[Gap]) -> None:
         for gap in gaps:
             kind = "WRITES, not revoked" if gap.writes else "not done"
-            self.stdout.write(f"  {kind}: {gap.says}")
-            self.stdout.write(f"    {gap.statement};")
+            self.answer(f"  {kind}: {gap.says}")
+            self.answer(f"    {gap.statement};")
 
     def _print_proof(self, proof: Proof | None) -> None:
         if proof is None:
             return
-        self.stdout.write(f"  relations readable: {proof.readable}, not readable: {len(proof.unreadable)}")
-        self.stdout.write(f"  write probes refused: {proof.refused}, writes possible: {len(proof.landed)}")
+        untried = f", not tried: {len(proof.untried)}" if proof.untried else ""
+        self.answer(f"  relations readable: {proof.readable}, not readable: {len(proof.unreadable)}{untried}")
+        self.answer(f"  write probes refused: {proof.refused}, writes possible: {len(proof.landed)}")
+        self._lines("  NOTE: {}", proof.notes)
+        self._lines("  NOT TRIED, its owner is not of the site: {}", proof.untried)
         for gap in proof.unreadable:
-            self.stdout.write(f"  NOT READABLE: {gap.says}")
-            self.stdout.write(f"    {gap.statement};")
+            self.answer(f"  NOT READABLE: {gap.says}")
+            self.answer(f"    {gap.statement};")
         for gap in proof.differences:
-            self.stdout.write(f"  DIFFERS: {gap.says}")
-            self.stdout.write(f"    {gap.statement};")
+            self.answer(f"  DIFFERS: {gap.says}")
+            self.answer(f"    {gap.statement};")
         self._print_powers("  WRITES: {}", proof.landed)
-        self.stdout.write(f"  powers left: {len(proof.powers)}")
+        self.answer(f"  powers left: {len(proof.powers)}")
         self._print_powers("    {}", proof.powers)
 
     def _print_powers(self, form: str, powers: Iterable[Power]) -> None:
         for power in powers:
             line = f"{power.says}: {power.statement};" if power.statement else f"{power.says} (nothing removes it)"
-            self.stdout.write(form.format(line))
+            self.answer(form.format(line))
 
     def _title(self, target: Target, outcome: str) -> None:
-        self.stdout.write(f"{target.writer_alias} -> {target.twin_alias}: role {target.role.name}: {outcome}")
+        self.answer(f"{target.writer_alias} -> {target.twin_alias}: role {target.role.name}: {outcome}")
 
     def _lines(self, form: str, lines: Iterable[str]) -> None:
         for line in lines:
-            self.stdout.write(form.format(line))
+            self.answer(form.format(line))
 
-    def _tell(self, line: str) -> None:
-        self.stderr.write(line)
+
+def _untried(report: Report) -> str:
+    """Return the rest of the summary line: what hangs on these relations is neither proved nor refuted."""
+    untried = report.proof.untried if report.proof else ()
+    return f", {len(untried)} relations not tried" if untried else ""
 
 
 # Options that mean nothing beside a verb: ignoring them would say something was done that was not.

@@ -12,7 +12,7 @@ from django.contrib.sessions.backends.base import SessionBase
 from django.core.cache import cache
 from django.test import Client, override_settings
 
-from readonly_router.http import plain_sessions
+from readonly_router.sessions import plain
 
 DJANGO = "django.contrib.sessions.backends."
 OURS = "readonly_router.sessions"
@@ -31,7 +31,7 @@ NAME = "sessionid"
 def sessions_of(engine: dict[str, str], **more: Any) -> Iterator[None]:
     """Use an engine as a process does that has just started."""
     with override_settings(**engine, **more):
-        plain_sessions.install()
+        plain.install()
         kind = store()
         if "_readonly_router_writes" in vars(kind):
             delattr(kind, "_readonly_router_writes")

@@ -11,7 +11,8 @@ from django.contrib.sessions.serializers import JSONSerializer
 from django.core import signing
 from django.test import AsyncClient
 
-from readonly_router import disable_writes, enable_writes, sessions
+from readonly_router import disable_writes, enable_writes
+from readonly_router.sessions import cookies
 from tests.http.pages.engines import (
     COOKIES,
     NAME,
@@ -57,7 +58,7 @@ def changed_since() -> Any:
 
 def held(cookie: str) -> Any:
     """Return all that a cookie holds."""
-    return signing.loads(cookie.removeprefix("ro:"), salt=sessions.SALT, serializer=JSONSerializer)
+    return signing.loads(cookie.removeprefix("ro:"), salt=cookies.SALT, serializer=JSONSerializer)
 
 
 @pytest.fixture(params=[signed_in_now, signed_in_before, changed_since])

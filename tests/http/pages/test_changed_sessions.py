@@ -83,12 +83,12 @@ def test_what_is_dropped_is_logged(plain: Any, read_only: None, caplog: pytest.L
 def test_postgres_is_asked_once_whether_the_engine_writes(
     plain: Any, read_only: None, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from readonly_router.http import plain_sessions
+    from readonly_router.sessions import plain
 
     browser().get("/touch/")
     session = store()()
 
-    assert plain_sessions._WRITES in vars(type(session))
+    assert plain._WRITES in vars(type(session))
     assert seen(browser()) == [b"1", b"1", b"1"]
 
 

@@ -8,7 +8,8 @@ import pytest
 from django.core import signing
 from django.test import override_settings
 
-from readonly_router import disable_writes, enable_writes, sessions
+from readonly_router import disable_writes, enable_writes
+from readonly_router.sessions import cookies
 from tests.http.pages.engines import (
     NAME,
     browser,
@@ -68,7 +69,7 @@ def test_a_visitor_without_a_session_gets_none(unchanged: Callable[[], None]) ->
     "forged",
     [
         *("ro:", "ro:x", "ro:eyJhIjoxfQ:1rK:xx", "x:y", "ro" * 40, "\x00ro:"),
-        "ro:" + signing.dumps({"data": {"_auth_user_id": "1"}}, key="another key", salt=sessions.SALT),
+        "ro:" + signing.dumps({"data": {"_auth_user_id": "1"}}, key="another key", salt=cookies.SALT),
         # Signed by us, for something else.
         "ro:"
         + signing.dumps({"data": {}, "id": "x", "from": None, "window": "process", "until": 9e9}, salt="other"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,7 @@ from asgiref.sync import async_to_sync
 from django.core.cache import cache
 from django.test import AsyncClient, override_settings
 
-from readonly_router import ReadOnlyError, disable_writes, enable_writes, read_only, sessions
+from readonly_router import ReadOnlyError, disable_writes, enable_writes, read_only
 from tests.http.pages.engines import (
     COOKIES,
     NAME,
@@ -141,7 +142,8 @@ def test_a_session_is_not_taken_in_later_than_a_day_after(monkeypatch: pytest.Mo
     disable_writes()
     client = signed_in_now()
     enable_writes()
-    monkeypatch.setattr(sessions, "ADOPT_SECONDS", -1)
+    late = time.time() + 24 * 3600 + 5
+    monkeypatch.setattr(time, "time", lambda: late)
 
     assert user_of(client) == ""
 

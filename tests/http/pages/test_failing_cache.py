@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -13,7 +14,7 @@ from django.core.cache import caches
 from django.test import override_settings
 
 from readonly_router import disable_writes, enable_writes
-from readonly_router.http import signed_out
+from readonly_router.sessions import signed_out
 from tests.http.pages.engines import (
     COOKIES,
     browser,
@@ -186,10 +187,11 @@ def test_the_log_tells_of_it_once_and_holds_no_value(
 def test_the_log_tells_of_it_again_later(
     failing: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(signed_out, "TELL_SECONDS", 0)
     client = signed_in()
     with failing():
         user_of(client)
+        monotonic = time.monotonic
+        monkeypatch.setattr(time, "monotonic", lambda: monotonic() + 61)
         user_of(client)
 
     assert len(told(caplog)) == 2

@@ -155,8 +155,10 @@ def writes_once(get_response: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @pytest.mark.parametrize("ask", [get, aget])
-def test_a_refusal_that_the_view_caught_is_its_business(ask: Callable[[str], Any]) -> None:
-    answer = ask("/caught/")
+@pytest.mark.parametrize("within", [False, True])
+def test_a_refusal_that_the_view_caught_is_its_business(ask: Callable[[str], Any], *, within: bool) -> None:
+    with entry("default", ATOMIC_REQUESTS=within):
+        answer = ask("/caught/")
 
     assert (answer.status_code, answer.content) == (202, f"{Tag.objects.count()} tags".encode())
     assert answer["Read-Only"] == "?1"

@@ -13,7 +13,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from readonly_router.http import refused
-from readonly_router.http.refused import Refused, from_log, line
+from readonly_router.http.records import Refused, from_log, line
 from tests.http.pages.asking import aget, get
 
 pytestmark = pytest.mark.usefixtures("read_only_pages")

@@ -111,10 +111,12 @@ def test_a_route_is_logged_once(lines: Callable[[], list[str]]) -> None:
 def test_an_asynchronous_view_that_writes_itself_is_named(lines: Callable[[], list[str]]) -> None:
     aget("/async-view/")
 
-    assert lines() == [
-        "GET /async-view/ was refused: INSERT shop_tag. tests.http.pages.views.in_an_async_view wrote itself: "
+    (said,) = lines()
+    assert said.startswith("GET /async-view/ was refused: INSERT shop_tag. Record ")
+    assert said.endswith(
+        "tests.http.pages.views.in_an_async_view wrote itself: "
         "move the write into a function of its own, and add that to READONLY_ROUTER_SKIP."
-    ]
+    )
 
 
 def test_the_line_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:

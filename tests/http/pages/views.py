@@ -35,6 +35,12 @@ def in_the_view(request: HttpRequest) -> HttpResponse:
     return HttpResponse("written")
 
 
+def making_a_table(request: HttpRequest) -> HttpResponse:
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE TABLE {connection.ops.quote_name(request.GET['name'])} ()")
+    return HttpResponse("made")
+
+
 async def in_an_async_view(request: HttpRequest) -> HttpResponse:
     await Tag.objects.acreate(name="door")
     return HttpResponse("written")
@@ -261,6 +267,7 @@ open_pages = ([path("named/<int:number>/", named, name="search")], "inner")
 urlpatterns = [
     *example,
     path("view/", in_the_view),
+    path("making-a-table/", making_a_table),
     path("async-view/", in_an_async_view),
     path("template/", in_a_template),
     path("template-response/", in_a_template_response),

@@ -41,7 +41,7 @@ def _stream() -> None:
         list(cursor.stream("INSERT INTO shop_tag (name) VALUES ('door') RETURNING id"))
 
 
-def server_side() -> None:
+def _server_side() -> None:
     with connection.chunked_cursor() as cursor:
         cursor.execute("SELECT nextval('shop_invoice_number') FROM shop_tag")
         list(cursor)
@@ -65,12 +65,23 @@ WRITES: dict[str, Callable[[], Any]] = {
         if connection.pg_version >= 160000
         else ask("SELECT nextval('shop_invoice_number')")
     ),
+    "a query that changes data": lambda: ask("WITH gone AS (DELETE FROM shop_tag RETURNING id) TABLE gone"),
     "copy": _copy,
     "executemany": _execute_many,
     "stream": _stream,
     "callproc": _call_procedure,
-    "server-side cursor": server_side,
+    "server-side cursor": _server_side,
 }
+
+
+# Their first word does not tell that they write.
+HIDDEN = [
+    "select_for_update",
+    "nextval",
+    "a function that writes",
+    "a query that changes data",
+    "server-side cursor",
+]
 
 
 def caught(write: Callable[[], Any]) -> None:

@@ -1,0 +1,311 @@
+"""The connections of a pair: typed refusals, knowing their open transactions, and what keeps each in its place."""
+
+from __future__ import annotations
+
+import time
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, cast
+from weakref import WeakSet
+
+from django.db import connections
+from django.db.backends.base.base import NO_DB_ALIAS, BaseDatabaseWrapper
+from django.db.utils import DatabaseErrorWrapper, OperationalError
+
+from .. import conf, mode
+from ..errors import ReadOnlyError
+from ..following import looking, watch
+from . import repeating
+from .cursors import TranslatingCursor, of_the_server, over
+from .held import held
+from .refusals import ENDED, READ_ONLY_TRANSACTION, sqlstate_of
+from .translation import RefusalTranslator, reason_of, writer_of
+from .twin_sessions import starts_read_only
+
+if TYPE_CHECKING:
+    _Wrapper = BaseDatabaseWrapper
+else:
+    _Wrapper = object
+
+
+# psycopg's and libpq's TransactionStatus: in a transaction, and in one that failed.
+_IN_TRANSACTION = (2, 3)
+
+
+class PairMember(_Wrapper):
+    """What a wrapper of a pair adds to Django's: typed refusals, and knowing its open transaction."""
+
+    is_twin = False
+    cursor_class = TranslatingCursor
+    # The session before ended by itself, which may be the switch's doing.
+    ended = False
+    # The session did something in this request, or since close_old_connections: it may hold what another lacks.
+    used = False
+    # And it ended as the switch moved: the next statement is to say so.
+    owes_error = False
+    # Whose session the open block goes on with, where its own ended.
+    lender: PairMember | None = None
+    engine_make_cursor: Any
+
+    @property
+    def is_replica(self) -> bool:
+        """Return whether this is another server on purpose, which knows nothing of the switch."""
+        return self.alias in conf.replicas()
+
+    @cached_property
+    def server_cursors(self) -> WeakSet[Any]:
+        """Return psycopg's server-side cursors: they end with their session."""
+        return WeakSet()
+
+    @cached_property
+    def wrap_database_errors(self) -> DatabaseErrorWrapper:
+        return RefusalTranslator(self)
+
+    def make_cursor(self, cursor: Any) -> Any:
+        # Built at once where the engine does not make its own: this runs for every query.
+        if type(self).engine_make_cursor is BaseDatabaseWrapper.make_cursor:
+            return self.cursor_class(cursor, self)
+        return over(super().make_cursor(cursor), self.cursor_class)
+
+    def make_debug_cursor(self, cursor: Any) -> Any:
+        return over(super().make_debug_cursor(cursor), self.cursor_class)
+
+    def chunked_cursor(self) -> Any:
+        return of_the_server(super().chunked_cursor())
+
+    def create_cursor(self, name: str | None = None) -> Any:
+        if not self.is_twin and mode.open_at != (mode.apart() or mode.generation):
+            self._refuse_in_read_only_mode()
+        if self.owes_error:
+            raise repeating.ended_in_use(self)
+        try:
+            cursor = super().create_cursor(name)
+        except watch.load_driver().OperationalError:
+            if self.used and repeating.has_moved(self, self.connection):
+                raise repeating.ended_in_use(self) from None
+            raise
+        if name:
+            self.server_cursors.add(cursor)
+        return cursor
+
+    def connect(self) -> None:
+        """Connect; whatever was done before was done on another session."""
+        super().connect()
+        self.used = False
+
+    def close_if_unusable_or_obsolete(self) -> None:
+        """Begin another block of work: Django calls this around requests, and loops are to call it."""
+        super().close_if_unusable_or_obsolete()
+        if not self.in_atomic_block:
+            self.begin_work()
+
+    def begin_work(self) -> None:
+        """Take whatever was done on the session for done with: nothing to come goes on with it."""
+        self.used = self.owes_error = False
+
+    def taking_over(self, session: Any, *, handed: bool) -> BaseDatabaseWrapper | None:
+        """Return the connection for a cursor that was kept while the mode closed its session; None if it did not.
+
+        `handed`: a twin's cursor was asked of the writer's alias; one of the twin's own stays on the twin.
+        """
+        if not session.closed or self.in_atomic_block or not mode.follows():
+            return None
+        if self.is_twin and not handed:
+            return self
+        now = connections[writer_of(self)]
+        return now if now is not self else None
+
+    def borrow(self, twin: PairMember) -> None:
+        """Let the open block, which has sent nothing, go on READ ONLY on a new session of the twin's to its end.
+
+        Not by connecting, which forgets a block.
+        """
+        lender = twin.copy()
+        lender.connect()
+        repeating.learn(writer_of(self), lender)
+        self._close()
+        self.connection, self.lender = lender.connection, lender
+        self.connection.set_autocommit(False)
+        self.connection.set_read_only(True)
+
+    def _close(self) -> None:
+        # The base class that the stubs see has none.
+        lender, self.lender = self.lender, None
+        if lender is not None and self.connection is lender.connection:
+            self.connection.close()
+            lender.close()
+        else:
+            super()._close()  # type: ignore[misc]  # the engine's
+
+    def get_new_connection(self, conn_params: Any) -> Any:
+        # The engine's: the base class that the stubs see here has none that knows of pools.
+        connection = super().get_new_connection(conn_params)
+        while self._is_spent(connection):
+            # A pool's, from before the switch: drained, or read-only still.
+            connection.close()
+            self.pool.putconn(connection)  # type: ignore[attr-defined]  # the engine's
+            connection = super().get_new_connection(conn_params)
+        return connection
+
+    def _is_spent(self, connection: Any) -> bool:
+        if not watch.is_watched(connection):
+            return False
+        if self.is_replica or not mode.follows():
+            return watch.has_ended(connection)
+        return not looking.look(writer_of(self), connection)
+
+    def _configure_connection(self, connection: Any) -> bool:
+        # psycopg's pool calls this for each connection it opens, long before it is handed out.
+        if watch.can_tell(connection):
+            watch.watch_of(connection)
+        # The engine's method: the base class that the stubs see here has none.
+        return bool(super()._configure_connection(connection))  # type: ignore[misc]  # the engine's
+
+    def _refuse_in_read_only_mode(self) -> None:
+        """Raise where this is a writer's connection that is closed in read-only mode."""
+
+    def retire(self) -> bool:
+        """Close the session the mode has left behind, unless a transaction or an open cursor still needs it."""
+        needed = (
+            self.in_atomic_block
+            or self.has_begun_by_hand()
+            or any(not cursor.closed for cursor in self.server_cursors)
+        )
+        if self.connection is not None and not needed:
+            self.close()
+        return self.connection is None
+
+    def has_begun_by_hand(self) -> bool:
+        """Tell whether a BEGIN of the application's own is open, of which Django knows nothing."""
+        connection = self.connection
+        if connection is None or not self.autocommit or not watch.can_tell(connection):
+            return False
+        return connection.pgconn.transaction_status in _IN_TRANSACTION
+
+    def set_autocommit(self, autocommit: bool, *args: Any, **kwargs: Any) -> None:
+        """Note who left autocommit: a transaction begins and ends there."""
+        if not autocommit and mode.open_at != (mode.apart() or mode.generation):
+            self._refuse_in_read_only_mode()
+        super().set_autocommit(autocommit, *args, **kwargs)
+        if autocommit and self.lender is not None and not self.in_atomic_block:
+            self.close()
+        if autocommit and held.wrappers.get(self.alias) is self:
+            del held.wrappers[self.alias]
+        elif not autocommit and self._may_hold():
+            held.wrappers[self.alias] = self
+
+    def _may_hold(self) -> bool:
+        """Tell whether a transaction of this wrapper keeps the alias: a copy's does not."""
+        lead = held.leads.get(self.alias)
+        return (lead is not None and lead.wrapper is self) or cast(Any, connections).own(self.alias) is self
+
+    def holds_alias(self) -> bool:
+        """Tell whether an open transaction keeps the writer's alias on this connection."""
+        if self.in_atomic_block:
+            return True
+        if self.connection is None or self.autocommit:
+            return self.has_begun_by_hand()
+        # Autocommit is off: psycopg knows, without a round trip, whether a transaction is open (0 is IDLE).
+        return bool(self.connection.info.transaction_status != 0)
+
+
+# How often a writer connects again, at most, when its new session ends at once.
+_ATTEMPTS = 3
+
+
+class Writer(PairMember):
+    """The connection of a writer's alias: in read-only mode closed, or the twin's, whoever kept a reference."""
+
+    connecting = False
+
+    def connect(self, *, attempts: int = _ATTEMPTS) -> None:
+        """Connect, and learn from the new session whether the switch is on.
+
+        A pooler may hand out a session that is just being ended. Nothing of the site's was sent on it: once more.
+        """
+        started = time.monotonic()
+        self.connecting = True
+        try:
+            self._connect_at(started)
+        except (watch.load_driver().OperationalError, OperationalError) as error:
+            # What a pooler says after a wait, or of a login, is something else.
+            at_once = self.connection is not None and time.monotonic() - started < looking.ASK_SECONDS
+            ended = at_once and (self.connection.closed or sqlstate_of(error) in ENDED)
+            if attempts <= 1 or not ended:
+                raise
+            self.close()
+            self.ended = True
+            self.connect(attempts=attempts - 1)
+        finally:
+            self.connecting = False
+
+    def _connect_at(self, started: float) -> None:
+        super().connect()
+        if self.alias == NO_DB_ALIAS or not watch.can_tell(self.connection):
+            return  # Django's own to the server, which makes and drops databases: it has no switch
+        if mode.follows():
+            # Kept here: who receives the news may ask the database, and so leave this session at once.
+            connection = self.connection
+            looking.meet_writer(self.alias, connection, started=started, ended=self.ended)
+            self.ended = False
+            if watch.watch_of(connection).fenced:
+                # A pinned request would write on: this session cannot.
+                mode.loosen(self.alias)
+        elif starts_read_only(self.connection):
+            looking.open_for_writing(self.alias, self.connection)
+
+    @property
+    def writes_through_the_switch(self) -> bool:
+        """Tell whether the open session was made writable although the switch is on."""
+        connection = self.connection
+        return watch.is_watched(connection) and watch.watch_of(connection).opened_for_writing
+
+    def _close(self) -> None:
+        if self.writes_through_the_switch:
+            # Not back into a pool: it would write for whoever gets it next.
+            self.connection.close()
+        super()._close()
+
+    def get_new_connection(self, conn_params: Any) -> Any:
+        self._refuse_in_read_only_mode()
+        return super().get_new_connection(conn_params)
+
+    def _cursor(self, name: str | None = None) -> Any:
+        if self.connection is not None and mode.open_at == (mode.apart() or mode.generation):
+            return super()._cursor(name)  # type: ignore[misc]  # the engine's
+        # As it connects Django asks that very session for its version, whatever a look at a pool's told meanwhile.
+        if mode.follows() and not self.connecting:
+            if not mode.is_read_only(self.alias):
+                self._ensure_told()
+            if mode.is_read_only(self.alias) and not self.holds_alias():
+                return connections[self.alias]._cursor(name)  # type: ignore[attr-defined]  # of our handler
+        return super()._cursor(name)  # type: ignore[misc]  # the engine's
+
+    def _ensure_told(self) -> None:
+        """Connect, for it may be only now that it finds the switch on; or else let the twin tell."""
+        try:
+            self.ensure_connection()
+        except OperationalError as error:
+            # A pool that is busy is no login that was refused, and asking as another would make it busier.
+            busy = type(error.__cause__).__name__ == "PoolTimeout"
+            asked = self.alias in conf.twins() and not (busy or self.in_atomic_block)
+            # A method of our handler, which the stubs of django.db.connections cannot know.
+            if not asked or not connections.told_by_twin(self.alias):  # type: ignore[attr-defined]  # of our handler
+                raise
+
+    def _refuse_in_read_only_mode(self) -> None:
+        # Another thread may have met the switch since this was handed out; there PostgreSQL itself refuses.
+        if mode.follows() or not mode.is_read_only(self.alias) or self.is_fenced:
+            return
+        # A scope is entered outside the writer's transactions; one that is open all the same is another thread's.
+        if mode.scope() is mode.Scope.READ_ONLY or not self.holds_alias():
+            raise ReadOnlyError.of(
+                f"The writer's own connection '{self.alias}' is closed in read-only mode; "
+                f"ask django.db.connections anew. {reason_of(self)}",
+                alias=self.alias,
+                sqlstate=READ_ONLY_TRANSACTION,
+            )
+
+    @property
+    def is_fenced(self) -> bool:
+        """Tell whether the switch made this session read-only as it began: it may serve a block of reads."""
+        return watch.is_watched(self.connection) and watch.watch_of(self.connection).fenced

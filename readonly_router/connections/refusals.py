@@ -1,0 +1,36 @@
+"""What counts as PostgreSQL refusing a write, and how that is told."""
+
+from __future__ import annotations
+
+from ..errors import ReadOnlyError
+
+READ_ONLY_TRANSACTION = "25006"
+INSUFFICIENT_PRIVILEGE = "42501"
+# How a session ends that the drain ends: PostgreSQL's words, and PgBouncer's for one that it was handing out.
+ENDED = frozenset({"57P01", "08P01"})
+
+
+def sqlstate_of(error: BaseException | None) -> str:
+    """Return the error's five-character SQLSTATE, or an empty string."""
+    return getattr(error, "sqlstate", None) or ""
+
+
+def is_refusal(error: BaseException | None, *, on_twin: bool) -> bool:
+    """Tell whether the error is a refused write.
+
+    25006 is one anywhere; 42501 only on a twin's connection, for on the writer it is a permission bug.
+    """
+    if isinstance(error, ReadOnlyError):
+        return False  # told already
+    sqlstate = sqlstate_of(error)
+    return sqlstate == READ_ONLY_TRANSACTION or (on_twin and sqlstate == INSUFFICIENT_PRIVILEGE)
+
+
+def refusal(error: BaseException, *, alias: str, reason: str) -> ReadOnlyError:
+    """Return the typed error for a psycopg refusal met on `alias`; `reason` ends with the next step."""
+    sqlstate = sqlstate_of(error)
+    said = str(error).partition("\n")[0]
+    message = f"PostgreSQL refused this on '{alias}' ({sqlstate}: {said}). {reason}"
+    if sqlstate == INSUFFICIENT_PRIVILEGE:
+        message += " If it was a read, SELECT is missing: see manage.py create_readonly_role --check."
+    return ReadOnlyError.of(message, alias=alias, sqlstate=sqlstate)

@@ -1,0 +1,88 @@
+"""The twin's side of a pair, and the wrapper classes of both sides over any engine."""
+
+from __future__ import annotations
+
+import logging
+from functools import lru_cache
+from typing import Any
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from .. import announcing, conf, mode
+from ..following import looking
+from ..following.watch import can_tell
+from . import twin_logins
+from .blocks import TwinCursor
+from .held import held
+from .meeting import refuse_elsewhere
+from .member import PairMember, Writer
+from .translation import writer_of
+from .twin_sessions import refuse_writers_login, start_read_only, starts_read_only
+
+# psycopg's and libpq's TransactionStatus: idle, and in a transaction.
+_UNBROKEN = (0, 2)
+
+
+class Twin(PairMember):
+    """The connection of a twin's alias; each of its sessions starts read-only, whoever provisioned the role."""
+
+    is_twin = True
+    cursor_class = TwinCursor
+
+    def _prepare_cursor(self, cursor: Any) -> Any:
+        made = super()._prepare_cursor(cursor)  # type: ignore[misc]  # not in the stubs
+        # Asked of the twin's own alias, it never goes on as the writer's.
+        if handed := held.handed:
+            made.handed = handed == writer_of(self)
+        return made
+
+    def validate_no_broken_transaction(self) -> None:
+        """Let a block that is marked for rollback read on: nothing was written in it. Django ends it as marked."""
+        unbroken = self.connection is not None and self.connection.pgconn.transaction_status in _UNBROKEN
+        if self.needs_rollback and not unbroken:
+            super().validate_no_broken_transaction()
+
+    def _may_hold(self) -> bool:
+        # In normal mode somebody asked for the twin by its own name: that does not move the writer's alias.
+        writer = writer_of(self)
+        return (held.handed == writer or mode.is_read_only(writer)) and super()._may_hold()
+
+    def connect(self) -> None:
+        try:
+            super().connect()
+            self._refuse_elsewhere()
+        except self.Database.OperationalError as error:  # type: ignore[attr-defined]  # the engine's driver
+            raise twin_logins.failed(str(self.alias), error) from error
+        twin_logins.worked(str(self.alias))
+        announcing.say_process(logging.INFO)
+        writer = conf.writers().get(self.alias)
+        if mode.follows() and writer and not self.is_replica:
+            looking.meet_twin(writer, self.connection)
+
+    def _refuse_elsewhere(self) -> None:
+        try:
+            if can_tell(self.connection):
+                refuse_elsewhere(self.connection, self.alias)
+        except BaseException:
+            # Or the next use would find it connected, and not ask again.
+            self.close()
+            raise
+
+    def close_if_unusable_or_obsolete(self) -> None:
+        """Also drop a session that a request left writable: what it made there would meet the next one."""
+        super().close_if_unusable_or_obsolete()
+        if self.connection is not None and not self.in_atomic_block and not starts_read_only(self.connection):
+            self.close()
+
+    def _configure_connection(self, connection: Any) -> bool:
+        configured = super()._configure_connection(connection)
+        refuse_writers_login(connection, self.alias)
+        return start_read_only(connection) or configured
+
+
+@lru_cache
+def paired(base: Any, *, twin: bool) -> type[BaseDatabaseWrapper]:
+    """Return the wrapper class of the engine as a member of a pair; one class per engine and side."""
+    member = Twin if twin else Writer
+    attributes = {"__module__": __name__, "engine_make_cursor": base.make_cursor}
+    return type(member.__name__, (member, base), attributes)

@@ -1,0 +1,1 @@
+"""Each plant alone in a database, against every command: `make plants`."""
