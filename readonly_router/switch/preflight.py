@@ -210,7 +210,9 @@ def _refuse_role(name: str, fact: RoleFacts | None, target: Target) -> None:
     if fact is None:
         raise SwitchError(f"Role '{name}' does not exist; name roles of this server with --writer.")
     if name == target.twin.get("user"):
-        raise SwitchError(f"'{name}' is the twin itself; give '{target.twin_alias}' a login of its own.")
+        raise SwitchError(
+            f"The twin '{target.twin_alias}' logs in as '{name}', which is to be fenced; give it a login of its own."
+        )
     if fact.setting not in {None, *MARKS}:
         raise SwitchError(
             f"Role '{name}' has a {SETTING} of its own in this database ({fact.setting}), set by somebody else, "

@@ -79,11 +79,12 @@ class Story:
 
 
 @pytest.fixture(scope="module")
-def story(programs: Path | None, django_db_blocker: Any) -> Iterator[Story]:
+def story(programs: Path | None, django_db_blocker: Any) -> Story:
+    # Values, told once: the pair has gone before another test makes one under its aliases.
     with django_db_blocker.unblock(), replicated(programs) as found:
         lead(found.pair.twin_alias, found.servers.standby)
         write(found.pair, "before")
-        yield tell(found.pair, found.servers)
+        return tell(found.pair, found.servers)
 
 
 def tell(pair: Scratch, servers: Servers) -> Story:
