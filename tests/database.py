@@ -200,7 +200,9 @@ def _in_settings(made: Scratch) -> Iterator[None]:
         made.alias: {**common, "USER": made.writer, "OPTIONS": {}, "TEST": {}},
         made.twin_alias: {**common, "USER": made.twin, "OPTIONS": {}, "TEST": {"MIRROR": made.alias}},
     }
-    assert made.alias not in connections.settings, "another pair has these aliases still"
+    for alias in entries:
+        # Another pair may have had it, whose place it takes over.
+        forget(alias)
     connections.settings.update(entries)
     pairs = {"default": "readonly", made.alias: made.twin_alias}
     try:

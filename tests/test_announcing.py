@@ -65,7 +65,7 @@ def test_runserver_shows_it_once(shop_site: Site, tmp_path: Path, reloader: list
             wait_for(lambda: VARIABLE in log.read_text())
             # The reloader ends what it started, which its SIGKILL would leave behind.
             served.terminate()
-            served.wait(timeout=20)
+            served.wait(timeout=60)
     assert log.read_text().count(VARIABLE) == 1
 
 

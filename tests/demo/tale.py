@@ -14,7 +14,7 @@ from .ledger import Ledger
 from .site import MANAGE, Answer, Browser, address, gunicorn, process
 from .stage import DemoError, Stage
 
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = 120
 
 
 @dataclass(kw_only=True)

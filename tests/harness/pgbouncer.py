@@ -17,7 +17,7 @@ import psycopg
 from tests.embedded import PORT_ATTEMPTS, _account, _base, _free_port, _hand_over
 
 POOLER_VARIABLE = "TEST_PGBOUNCER_URL"
-START_SECONDS = 20
+START_SECONDS = 60
 # Any database and any role of the server: the suite makes its own, so the superuser asks for passwords.
 INI = """
 [databases]

@@ -24,7 +24,7 @@ from tests.example.probes import FOLDER_VARIABLE, Told
 from tests.site import MANAGE
 
 ROOT = MANAGE.parent.parent.parent
-SECONDS = 40
+SECONDS = 120
 # Waits for the end of its standard input, which comes however the suite ends; then nothing of the group is left.
 # Nor when the server ended by itself: who asked it is told.
 WATCHER = '{ "$@" </dev/null; kill -KILL 0; } & read -r _; kill -KILL 0'

@@ -20,7 +20,7 @@ from tests import embedded, servers
 from tests.embedded import EmbeddedServerError, embedded_server
 
 ROOT = Path(__file__).resolve().parents[2]
-SECONDS = 20
+SECONDS = 60
 MODULE = ("-m", "tests.embedded")
 RUN_WITHOUT_SERVER = "import sys; from tests.embedded import run; sys.exit(run(sys.argv[1:], 'postgres://'))"
 # A watcher of its own: a server started in this process would outlive its SIGKILL.
