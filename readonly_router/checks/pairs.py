@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from django.apps import apps
-from django.core.checks import CheckMessage, Error, Tags, register
+from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as CheckWarning
 from django.db import connections, router
 
-from .. import conf, mode
+from .. import conf, logins, mode
 from ..conf import ProcessMode
 from ..connections.meeting import compared
 from ..connections.twin_sessions import unusable_engine
@@ -18,12 +18,13 @@ from ..databases import same_login
 from ..errors import ConfigurationError
 from ..http import skipping
 from ..installed import APP
+from ..roles.prove import audit
+from ..roles.spec import Role
 
 ROUTER = "readonly_router.router.ReadOnlyRouter"
 PROVISION = "Run manage.py create_readonly_role"
 
 
-@register(Tags.compatibility)
 def check_settings(**_: Any) -> list[CheckMessage]:
     """Check what settings alone tell; connects to nothing."""
     try:
@@ -40,7 +41,6 @@ def check_settings(**_: Any) -> list[CheckMessage]:
     return [*messages, *_check_unpaired(pairs)]
 
 
-@register(Tags.database)
 def check_twins(*, databases: Iterable[str] | None = None, **_: Any) -> list[CheckMessage]:
     """Check the twins of the databases asked for (`check --database ALIAS`), logged in as each.
 
@@ -56,7 +56,6 @@ def check_twins(*, databases: Iterable[str] | None = None, **_: Any) -> list[Che
     return messages
 
 
-@register(Tags.compatibility)
 def check_skipped(**_: Any) -> list[CheckMessage]:
     """Check that each path of READONLY_ROUTER_SKIP names a function."""
     hint = "manage.py read_only refusals prints paths that are right."
@@ -171,11 +170,6 @@ def _check_options(writer: str, twin: str) -> Iterator[CheckMessage]:
 
 
 def _check_role(writer: str, twin: str) -> Iterator[CheckMessage]:
-    # Late, so that importing the package does not import psycopg.
-    from .. import logins  # noqa: PLC0415 - needs psycopg
-    from ..roles.prove import audit  # noqa: PLC0415 - needs psycopg
-    from ..roles.spec import Role  # noqa: PLC0415 - needs psycopg
-
     entry = connections.settings[twin]
     role = Role(name=entry["USER"], writer=connections.settings[writer]["USER"], database=entry["NAME"])
     try:

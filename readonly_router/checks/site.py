@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from django.apps import apps
-from django.core.checks import CheckMessage, Error, Tags, register
+from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as CheckWarning
 from django.db import connections
 
@@ -26,7 +26,6 @@ _WRITING_SESSIONS = ("django.contrib.sessions.backends.db", "django.contrib.sess
 SETTLED = (*conf.SETTLED, check_patterns)
 
 
-@register(Tags.compatibility)
 def check_site(**_: Any) -> list[CheckMessage]:
     """Check what settings tell of the pages that would fail while read-only; connects to nothing."""
     if found := list(_check_values()):

@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
+from psycopg.pq import TransactionStatus
+
 from ..errors import ReadOnlyError
 from .cursors import TranslatingCursor
 
-# psycopg's and libpq's TransactionStatus.
-_IN_TRANSACTION, _IN_ERROR = 2, 3
+# Looked up once: this is compared for every query.
+_IN_TRANSACTION, _IN_ERROR = TransactionStatus.INTRANS, TransactionStatus.INERROR
 READS = frozenset({"SELECT", "WITH", "VALUES", "TABLE", "SHOW", "FETCH", "EXPLAIN"})
 # What would end the savepoint around it, or may not be in one, as SET TRANSACTION.
 _OF_TRANSACTIONS = frozenset({"SAVEPOINT", "RELEASE", "ROLLBACK", "COMMIT", "END", "ABORT", "PREPARE", "SET"})

@@ -7,11 +7,11 @@ from contextlib import contextmanager, suppress
 from functools import lru_cache, partial
 from typing import Any, cast
 
+import psycopg
 from django.db import Error, InternalError, OperationalError
 from django.db.backends.utils import CursorWrapper
 
 from ..errors import ReadOnlyRouterError
-from ..following import watch
 from . import repeating
 from .refusals import ENDED, sqlstate_of
 
@@ -55,7 +55,7 @@ class TranslatingCursor(CursorWrapper):
                 raise
             try:
                 return repeating.send_again(cast(Any, self), run)
-            except (Error, ReadOnlyRouterError, watch.load_driver().Error):
+            except (Error, ReadOnlyRouterError, psycopg.Error):
                 # The first may have landed, as where a commit waits for a standby: a refusal would deny that.
                 raise error from error.__cause__
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+import psycopg
 from django.db import connections
 
-from .. import conf, mode
+from .. import conf, logins, mode
 from ..conf import ProcessMode
 from ..errors import ConfigurationError, ProvisioningError
 from ..following import writer_facts
-from ..following.watch import load_driver
 from ..place import Place, refusal, uncompared
 
 logger = logging.getLogger("readonly_router")
@@ -32,9 +32,6 @@ def forget() -> None:
 
 def refuse_elsewhere(connection: Any, twin: str) -> None:
     """Raise ConfigurationError where a twin's session leads to other data than its writer's; asked once."""
-    # Late, so that importing the package does not import psycopg.
-    from .. import logins  # noqa: PLC0415 - needs psycopg
-
     key = (str(twin), connection.info.host, connection.info.port, connection.info.dbname)
     writer = conf.writers().get(twin)
     if writer is None or twin in conf.replicas() or key in _met:
@@ -55,14 +52,12 @@ def compared(writer: str, twin: str, found: Place) -> tuple[str, str]:
         return "", f"{conf.ENVIRONMENT_VARIABLE} keeps the writer's login unused in this process."
     try:
         known = _ask_writer(writer)
-    except (ProvisioningError, load_driver().Error) as error:
+    except (ProvisioningError, psycopg.Error) as error:
         return "", str(error).partition("\n")[0]
     return refusal(writer, twin, known, found), uncompared(known, found)
 
 
 def _ask_writer(writer: str) -> Place:
-    from .. import logins  # noqa: PLC0415 - needs psycopg
-
     way = logins.parameters(connections.settings[writer], writer)
     brief = {"connect_timeout": CONNECT_TIMEOUT_SECONDS, "application_name": "readonly_router"}
     with logins.connect(f"the writer '{writer}'", {**brief, **way}) as connection:

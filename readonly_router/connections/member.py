@@ -7,9 +7,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 from weakref import WeakSet
 
+import psycopg
 from django.db import connections
 from django.db.backends.base.base import NO_DB_ALIAS, BaseDatabaseWrapper
 from django.db.utils import DatabaseErrorWrapper, OperationalError
+from psycopg.pq import TransactionStatus
 
 from .. import conf, mode
 from ..errors import ReadOnlyError
@@ -27,8 +29,7 @@ else:
     _Wrapper = object
 
 
-# psycopg's and libpq's TransactionStatus: in a transaction, and in one that failed.
-_IN_TRANSACTION = (2, 3)
+_IN_TRANSACTION = (TransactionStatus.INTRANS, TransactionStatus.INERROR)
 
 
 class PairMember(_Wrapper):
@@ -79,7 +80,7 @@ class PairMember(_Wrapper):
             raise repeating.ended_in_use(self)
         try:
             cursor = super().create_cursor(name)
-        except watch.load_driver().OperationalError:
+        except psycopg.OperationalError:
             if self.used and repeating.has_moved(self, self.connection):
                 raise repeating.ended_in_use(self) from None
             raise
@@ -204,8 +205,8 @@ class PairMember(_Wrapper):
             return True
         if self.connection is None or self.autocommit:
             return self.has_begun_by_hand()
-        # Autocommit is off: psycopg knows, without a round trip, whether a transaction is open (0 is IDLE).
-        return bool(self.connection.info.transaction_status != 0)
+        # Autocommit is off: psycopg knows, without a round trip, whether a transaction is open.
+        return bool(self.connection.info.transaction_status != TransactionStatus.IDLE)
 
 
 # How often a writer connects again, at most, when its new session ends at once.
@@ -226,7 +227,7 @@ class Writer(PairMember):
         self.connecting = True
         try:
             self._connect_at(started)
-        except (watch.load_driver().OperationalError, OperationalError) as error:
+        except (psycopg.OperationalError, OperationalError) as error:
             # What a pooler says after a wait, or of a login, is something else.
             at_once = self.connection is not None and time.monotonic() - started < looking.ASK_SECONDS
             ended = at_once and (self.connection.closed or sqlstate_of(error) in ENDED)

@@ -9,9 +9,11 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from typing import Any, cast
 
+import psycopg
 from django.db import Error, InternalError, connections
+from psycopg.pq import TransactionStatus
 
-from .. import conf, mode
+from .. import conf, logins, mode
 from ..errors import ReadOnlyRouterError, SessionEndedError
 from ..following import looking, watch
 from .protocols import Member, MemberCursor
@@ -19,12 +21,14 @@ from .refusals import ENDED, sqlstate_of
 from .translation import writer_of
 
 CONNECT_TIMEOUT_SECONDS = 3
+# Looked up once: this is compared for every query.
+_IDLE = TransactionStatus.IDLE
 
 
 def is_first(member: Member, session: Any) -> bool:
     """Note a statement; return whether the session did nothing before it in this request, nor in its block."""
     first, member.used = not member.used, True
-    return first and watch.can_tell(session) and session.pgconn.transaction_status == 0  # IDLE
+    return first and watch.can_tell(session) and session.pgconn.transaction_status == _IDLE
 
 
 def has_ended(member: Member, session: Any, error: Exception) -> bool:
@@ -49,13 +53,10 @@ def has_moved(member: Member, session: Any) -> bool:
 
 def _answer(alias: str) -> looking.Answer | None:
     """Ask on a session of its own: the writer's, or the twin's where that cannot log in; None if none answers."""
-    # Late, so that importing the package does not import psycopg.
-    from .. import logins  # noqa: PLC0415 - needs psycopg
-
     twin = conf.twins()[alias]
     brief = {"connect_timeout": CONNECT_TIMEOUT_SECONDS, "application_name": "readonly_router"}
     for each in (alias, *((twin,) if twin not in conf.replicas() else ())):
-        with suppress(ReadOnlyRouterError, watch.load_driver().Error):
+        with suppress(ReadOnlyRouterError, psycopg.Error):
             way = logins.parameters(connections.settings[each], each)
             with closing(logins.connect(f"'{each}'", {**brief, **way})) as session:
                 found = looking.answer_of(alias, session)
@@ -86,7 +87,7 @@ def send_again(cursor: MemberCursor, run: Callable[[], Any]) -> Any:
     A block stays there to its end. Raises where the twin does not answer.
     """
     member = cursor.db
-    with suppress(watch.load_driver().Error):
+    with suppress(psycopg.Error):
         cursor.cursor.close()
     alias = writer_of(member)
     # Methods of our handler, which the stubs of django.db.connections cannot know.

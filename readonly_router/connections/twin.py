@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
+from psycopg.pq import TransactionStatus
 
 from .. import announcing, conf, mode
 from ..following import looking
@@ -19,8 +20,7 @@ from .member import PairMember, Writer
 from .translation import writer_of
 from .twin_sessions import refuse_writers_login, start_read_only, starts_read_only
 
-# psycopg's and libpq's TransactionStatus: idle, and in a transaction.
-_UNBROKEN = (0, 2)
+_UNBROKEN = (TransactionStatus.IDLE, TransactionStatus.INTRANS)
 
 
 class Twin(PairMember):

@@ -8,6 +8,10 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+import psycopg
+from psycopg import sql
+from psycopg.pq import TransactionStatus
+
 from .. import announcing, conf, mode
 from ..errors import ModeError
 from ..mark import EVENTS, MARKED, SETTING, WRITABLE_LOCK
@@ -15,7 +19,7 @@ from ..mode import Status, Switch
 from ..moments import NEVER, Moments
 from ..signals import read_only_changed
 from . import writer_facts
-from .watch import Watch, can_tell, has_ended, load_driver, watch_of
+from .watch import Watch, can_tell, has_ended, watch_of
 
 logger = logging.getLogger("readonly_router")
 
@@ -23,8 +27,8 @@ logger = logging.getLogger("readonly_router")
 ASK_SECONDS = 1.0
 # Threads that meet a change together signal it once.
 _learning = threading.Lock()
-# psycopg's and libpq's TransactionStatus.
-_IDLE, _UNKNOWN = 0, 4
+# Looked up once: this is compared for every query.
+_IDLE, _UNKNOWN = TransactionStatus.IDLE, TransactionStatus.UNKNOWN
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,7 +171,7 @@ def look(alias: str, connection: Any) -> bool:
         return False
     try:
         _ask_if_needed(alias, connection, watch)
-    except load_driver().Error as error:
+    except psycopg.Error as error:
         _tell_unanswered(alias, error)
         return False
     # It may have heard just now that the switch which made it read-only is off.
@@ -323,12 +327,12 @@ def _switch(alias: str, answer: Answer, connection: Any) -> Switch:
 def _said(alias: str, connection: Any) -> Switch:
     """Return what the operator said; a table that is not there, or not readable, tells nothing."""
     try:
-        said, sql = {"writer": writer_facts.login(alias), "alias": alias, "table": EVENTS}, load_driver().sql
+        said = {"writer": writer_facts.login(alias), "alias": alias, "table": EVENTS}
         row = connection.execute(_TABLE, said, prepare=False).fetchone()
         if row is not None:
             query = sql.SQL(_EVENT).format(sql.Identifier(*row))
             row = connection.execute(query, said, prepare=False).fetchone()
-    except load_driver().Error as error:
+    except psycopg.Error as error:
         if connection.broken:
             raise  # the session ended meanwhile: that is not for the one who asked to overlook
         logger.info("No event of the switch of '%s' can be read: %s", alias, str(error).partition("\n")[0])

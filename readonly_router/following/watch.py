@@ -10,12 +10,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from django.db.utils import load_backend
+import psycopg
+from psycopg.pq import TransactionStatus
 
 from ..mark import CHANNEL
-
-# psycopg's and libpq's TransactionStatus.
-_ACTIVE = 1
 
 
 class Watch:
@@ -92,7 +90,11 @@ def is_lost(connection: Any) -> bool:
     Where the kernel tells of a reset before it tells of the end, psycopg raises "connection socket closed" and
     neither closes the connection nor lets another command in.
     """
-    if not can_tell(connection) or connection.closed or connection.pgconn.transaction_status != _ACTIVE:
+    if (
+        not can_tell(connection)
+        or connection.closed
+        or connection.pgconn.transaction_status != TransactionStatus.ACTIVE
+    ):
         return False
     try:
         with socket.socket(fileno=os.dup(connection.pgconn.socket)) as same:
@@ -118,7 +120,7 @@ def _ended(connection: Any, watch: Watch) -> bool:
         while watch.poll():
             pgconn.consume_input()
             _hand_over(pgconn)
-    except load_driver().Error:
+    except psycopg.Error:
         return True
     return watch.ended
 
@@ -126,8 +128,3 @@ def _ended(connection: Any, watch: Watch) -> bool:
 def _hand_over(pgconn: Any) -> None:
     while (notification := pgconn.notifies()) is not None:
         pgconn.notify_handler(notification)
-
-
-def load_driver() -> Any:
-    """Return psycopg, which an import of this package must not import."""
-    return load_backend("django.db.backends.postgresql").DatabaseWrapper.Database

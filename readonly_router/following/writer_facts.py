@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.db import connections
-
-from .watch import load_driver
+from psycopg.pq import Conninfo
 
 # The database's OID, and when the server started.
 Instance = tuple[int, int]
@@ -48,7 +47,7 @@ def login(alias: str) -> str:
     if connections.settings[alias]["OPTIONS"].get("service"):
         return ""
     # PGUSER, or the system's user. https://www.postgresql.org/docs/current/libpq-envars.html
-    found = {option.keyword: option.val for option in load_driver().pq.Conninfo.get_defaults()}
+    found = {option.keyword: option.val for option in Conninfo.get_defaults()}
     return (found.get(b"user") or b"").decode()
 
 

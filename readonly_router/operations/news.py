@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any, cast
 
+import psycopg
 from django.db import DatabaseError, connections
 
 from .. import conf
 from ..errors import ReadOnlyRouterError
 from ..following import looking
-from ..following.watch import load_driver
 
 
 def learn(aliases: Iterable[str]) -> None:
@@ -20,6 +20,6 @@ def learn(aliases: Iterable[str]) -> None:
         # A replica knows of none.
         twin, handler = conf.twins()[alias], cast(Any, connections)
         wrapper = handler.real(alias if twin in conf.replicas() else twin)
-        with suppress(DatabaseError, ReadOnlyRouterError, load_driver().Error):
+        with suppress(DatabaseError, ReadOnlyRouterError, psycopg.Error):
             wrapper.ensure_connection()
             looking.ask(alias, wrapper.connection)
