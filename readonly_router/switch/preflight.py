@@ -211,7 +211,8 @@ def _refuse_role(name: str, fact: RoleFacts | None, target: Target) -> None:
         raise SwitchError(f"Role '{name}' does not exist; name roles of this server with --writer.")
     if name == target.twin.get("user"):
         raise SwitchError(
-            f"The twin '{target.twin_alias}' logs in as '{name}', which is to be fenced; give it a login of its own."
+            f"The twin '{target.twin_alias}' logs in as '{name}', which is to be fenced; "
+            "give it a login of its own."
         )
     if fact.setting not in {None, *MARKS}:
         raise SwitchError(
