@@ -6,6 +6,9 @@ import re
 
 from .escaping import shortened
 
+# A moment that never was, on a monotonic clock, which begins anywhere: on Linux at boot.
+NEVER = float("-inf")
+
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)", re.ASCII)
 _NUMBER = re.compile(r"\d+(\.\d+)?", re.ASCII)

@@ -15,7 +15,7 @@ from django.http import HttpRequest, HttpResponseBase
 from . import announcing, conf, mode, visitors
 from .connections.handler import begin_request, meet, resolve
 from .errors import SessionEndedError, TwinLoginError
-from .following import looking
+from .following import followers
 from .http import bodies, refused, streams
 from .http.exemptions import is_exempt
 from .http.request_mode import SAFE, is_read_only, serving
@@ -111,7 +111,7 @@ def _is_worth_a_thread(request: HttpRequest) -> bool:
     if not mode.follows():
         return False
     if is_read_only():
-        return looking.due(conf.primary())
+        return followers.of(conf.primary()).is_due
     return request.method not in SAFE
 
 

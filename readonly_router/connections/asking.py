@@ -9,17 +9,17 @@ from typing import Any, cast
 from django.db import DEFAULT_DB_ALIAS, OperationalError, connections
 
 from .. import conf, mode
-from ..following import looking
+from ..durations import NEVER
+from ..following import followers
 from ..following.watch import can_tell
 from ..mode import Status
-from ..moments import Moments
 from .handler import PairedConnectionHandler, in_event_loop, resolve
 from .held import holds
 
 logger = logging.getLogger("readonly_router")
 
 # When a writer's switch was asked for in vain.
-_unanswered = Moments()
+_unanswered: dict[str, float] = {}
 # The writers whose switch was said to be unknown.
 _said: set[str] = set()
 
@@ -47,14 +47,14 @@ def get_status(alias: str = DEFAULT_DB_ALIAS) -> Status:
 def _find_out(alias: str) -> bool:
     """Take the news, ask where nothing is known yet, and return whether the mode is known."""
     resolve(alias)
-    if looking.is_known(alias) or not mode.follows() or alias not in conf.twins():
+    if not mode.follows() or alias not in conf.twins() or (follower := followers.of(alias)).is_known:
         return True
-    if not _unanswered.within(alias, looking.ASK_SECONDS):
+    if follower.clock() - _unanswered.get(alias, NEVER) >= follower.ask_seconds:
         _say_unknown(alias, _ask(alias))
     if mode.switch(alias) is not None:
         # A request that was pinned before anything was known.
         mode.loosen(alias)
-    return looking.is_known(alias)
+    return follower.is_known
 
 
 def _ask(alias: str) -> str:
@@ -79,15 +79,15 @@ def _ask_on(wrapper: Any, alias: str) -> None:
     with wrapper.wrap_database_errors:
         # A new session tells, or is asked as it connects.
         wrapper.ensure_connection()
-        if not looking.is_known(alias) and can_tell(wrapper.connection):
-            looking.ask(alias, wrapper.connection)
+        if not followers.of(alias).is_known and can_tell(wrapper.connection):
+            followers.of(alias).ask(wrapper.connection)
 
 
 def _say_unknown(alias: str, why: str) -> None:
-    if looking.is_known(alias):
+    if followers.of(alias).is_known:
         _said.discard(alias)
         return
-    _unanswered.note(alias)
+    _unanswered[alias] = followers.of(alias).clock()
     if alias not in _said:
         _said.add(alias)
         logger.warning(

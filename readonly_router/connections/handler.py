@@ -15,10 +15,10 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.utils import ConnectionHandler, DatabaseError
 
 from .. import conf, mode
+from ..durations import NEVER
 from ..errors import ReadOnlyRouterError
-from ..following import looking
+from ..following import followers
 from ..following.watch import can_tell, has_ended
-from ..moments import NEVER
 from . import repeating
 from .held import Lead, forget_what_is_over, held, holds
 from .member import PairMember, Writer
@@ -48,7 +48,7 @@ class PairedConnectionHandler(ConnectionHandler):
             and (
                 lead.wrapper.in_atomic_block and [*open_ones.values()] == [lead.wrapper]
                 if open_ones
-                else monotonic() - lead.looked < LOOK_SECONDS or looking.is_quiet(alias, lead)
+                else monotonic() - lead.looked < LOOK_SECONDS or lead.follower.is_quiet(lead)
             )
         ):
             if lead.handed is not None:
@@ -73,15 +73,15 @@ class PairedConnectionHandler(ConnectionHandler):
     def told_by_twin(self, alias: str) -> bool:
         """Ask as the twin where the writer cannot log in; tell whether the switch (`--fence login`) is on."""
         twin = self.real(conf.twins()[alias])
-        if twin.in_atomic_block or twin.alias in conf.replicas() or looking.was_denied(alias):
+        if twin.in_atomic_block or twin.alias in conf.replicas() or followers.of(alias).was_denied:
             return mode.is_read_only(alias)
         opened = twin.connection is None
         with suppress(DatabaseError, ReadOnlyRouterError), twin.wrap_database_errors:
             twin.ensure_connection()
             if can_tell(twin.connection):
-                looking.ask(alias, twin.connection)
+                followers.of(alias).ask(twin.connection)
         if not mode.is_read_only(alias):
-            looking.deny(alias)
+            followers.of(alias).deny()
             if opened:
                 twin.close()
         return mode.is_read_only(alias)
@@ -159,6 +159,7 @@ def _conclude(alias: str) -> str:
             serving=serving,
             wrapper=wrapper,
             generation=generation,
+            follower=followers.of(alias),
             looked=held.looked.get(alias, NEVER) if follows else math.inf,
             handed="" if twin is None else alias if serving == twin else None,
         )
@@ -208,7 +209,7 @@ def is_read_only_for_sure(alias: str) -> bool:
             and not (in_event_loop() or wrapper.in_atomic_block)
         ):
             with suppress(DatabaseError, ReadOnlyRouterError), wrapper.wrap_database_errors:
-                looking.ask(writer, wrapper.connection)
+                followers.of(writer).ask(wrapper.connection)
     return mode.is_read_only(writer)
 
 
@@ -260,12 +261,12 @@ def _follow(alias: str, twin: str) -> None:
     telling = alias if twin in conf.replicas() else serving
     wrapper = handler.own(telling)
     if wrapper is None or wrapper.connection is None:
-        if serving == twin and looking.due(alias):
+        if serving == twin and followers.of(alias).is_due:
             # The query to come needs the connection anyhow, and would be refused were the switch off by now.
             _connect(handler.real(telling))
             if telling != serving and handler.real(telling).connection is None:
-                looking.note_attempt(alias)
-    elif not looking.look(alias, wrapper.connection) and not in_event_loop():
+                followers.of(alias).note_attempt()
+    elif not followers.of(alias).look(wrapper.connection) and not in_event_loop():
         lost = cast(PairMember, wrapper).used and wrapper.connection is not None and has_ended(wrapper.connection)
         if lost and (mode.is_pinned() or not repeating.has_moved(cast(PairMember, wrapper), wrapper.connection)):
             return  # what was set on it is gone: each statement says so, to the end of the request

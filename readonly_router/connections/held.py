@@ -6,6 +6,7 @@ import threading
 from dataclasses import dataclass
 from typing import Any
 
+from ..following.followers import Follower
 from .protocols import Member
 
 
@@ -21,6 +22,7 @@ class Lead:
     # As the engine makes it.
     wrapper: Any
     generation: int
+    follower: Follower
     looked: float
     handed: str | None
 

@@ -15,7 +15,7 @@ from django.db import connections
 from .. import conf, logins, mode
 from ..conf import ProcessMode
 from ..errors import ConfigurationError, ProvisioningError
-from ..following import writer_facts
+from ..following import followers
 from ..place import Place, refusal, uncompared
 
 logger = logging.getLogger("readonly_router")
@@ -37,7 +37,7 @@ def refuse_elsewhere(connection: Any, twin: str) -> None:
     if writer is None or twin in conf.replicas() or key in _met:
         return
     found = logins.place_of(connection)
-    if writer_facts.instance(writer) != (found.oid, found.started):
+    if followers.of(writer).instance != (found.oid, found.started):
         refused, missing = compared(writer, twin, found)
         if refused:
             raise ConfigurationError(refused)

@@ -15,7 +15,7 @@ from psycopg.pq import TransactionStatus
 
 from .. import conf, mode
 from ..errors import ReadOnlyError
-from ..following import looking, watch
+from ..following import followers, watch
 from . import repeating
 from .cursors import TranslatingCursor, of_the_server, over
 from .held import held
@@ -152,7 +152,7 @@ class PairMember(_Wrapper):
             return False
         if self.is_replica or not mode.follows():
             return watch.has_ended(connection)
-        return not looking.look(writer_of(self), connection)
+        return not followers.of(writer_of(self)).look(connection)
 
     def _configure_connection(self, connection: Any) -> bool:
         # psycopg's pool calls this for each connection it opens, long before it is handed out.
@@ -229,7 +229,7 @@ class Writer(PairMember):
             self._connect_at(started)
         except (psycopg.OperationalError, OperationalError) as error:
             # What a pooler says after a wait, or of a login, is something else.
-            at_once = self.connection is not None and time.monotonic() - started < looking.ASK_SECONDS
+            at_once = self.connection is not None and time.monotonic() - started < followers.ASK_SECONDS
             ended = at_once and (self.connection.closed or sqlstate_of(error) in ENDED)
             if attempts <= 1 or not ended:
                 raise
@@ -246,13 +246,13 @@ class Writer(PairMember):
         if mode.follows():
             # Kept here: who receives the news may ask the database, and so leave this session at once.
             connection = self.connection
-            looking.meet_writer(self.alias, connection, started=started, ended=self.ended)
+            followers.of(self.alias).meet_writer(connection, started=started, ended=self.ended)
             self.ended = False
             if watch.watch_of(connection).fenced:
                 # A pinned request would write on: this session cannot.
                 mode.loosen(self.alias)
         elif starts_read_only(self.connection):
-            looking.open_for_writing(self.alias, self.connection)
+            followers.of(self.alias).open_for_writing(self.connection)
 
     @property
     def writes_through_the_switch(self) -> bool:

@@ -15,7 +15,8 @@ from psycopg.pq import TransactionStatus
 
 from .. import conf, logins, mode
 from ..errors import ReadOnlyRouterError, SessionEndedError
-from ..following import looking, watch
+from ..following import followers, watch
+from ..following.answers import Answer
 from .protocols import Member, MemberCursor
 from .refusals import ENDED, sqlstate_of
 from .translation import writer_of
@@ -51,7 +52,7 @@ def has_moved(member: Member, session: Any) -> bool:
     return known.outlived
 
 
-def _answer(alias: str) -> looking.Answer | None:
+def _answer(alias: str) -> Answer | None:
     """Ask on a session of its own: the writer's, or the twin's where that cannot log in; None if none answers."""
     twin = conf.twins()[alias]
     brief = {"connect_timeout": CONNECT_TIMEOUT_SECONDS, "application_name": "readonly_router"}
@@ -59,7 +60,7 @@ def _answer(alias: str) -> looking.Answer | None:
         with suppress(ReadOnlyRouterError, psycopg.Error):
             way = logins.parameters(connections.settings[each], each)
             with closing(logins.connect(f"'{each}'", {**brief, **way})) as session:
-                found = looking.answer_of(alias, session)
+                found = followers.of(alias).answer_of(session)
                 return None if found.standby else found
     return None
 
@@ -115,7 +116,7 @@ def send_again(cursor: MemberCursor, run: Callable[[], Any]) -> Any:
 def learn(alias: str, twin: Member) -> None:
     """Learn how the switch stands from a twin's new session, for all that follows."""
     if not twin.is_replica:
-        looking.ask(alias, twin.connection)
+        followers.of(alias).ask(twin.connection)
 
 
 def _alone(session: Any, run: Callable[[], Any]) -> Any:

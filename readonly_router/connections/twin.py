@@ -10,7 +10,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg.pq import TransactionStatus
 
 from .. import announcing, conf, mode
-from ..following import looking
+from ..following import followers
 from ..following.watch import can_tell
 from . import twin_logins
 from .blocks import TwinCursor
@@ -57,7 +57,7 @@ class Twin(PairMember):
         announcing.say_process(logging.INFO)
         writer = conf.writers().get(self.alias)
         if mode.follows() and writer and not self.is_replica:
-            looking.meet_twin(writer, self.connection)
+            followers.of(writer).meet_twin(self.connection)
 
     def _refuse_elsewhere(self) -> None:
         try:

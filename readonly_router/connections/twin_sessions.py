@@ -12,7 +12,7 @@ from .. import conf, mode
 from ..conf import ProcessMode
 from ..databases import same_login
 from ..errors import ConfigurationError
-from ..following import writer_facts
+from ..following import followers
 
 
 def starts_read_only(connection: Any) -> bool:
@@ -33,7 +33,7 @@ def refuse_writers_login(connection: Any, twin: str) -> None:
         or connection.info.parameter_status("in_hot_standby") == "on"
     ):
         return
-    if connection.info.user == writer_facts.login(writer):
+    if connection.info.user == followers.of(writer).login:
         raise ConfigurationError(IS_THE_WRITER.format(twin=twin, writer=writer))
 
 

@@ -11,7 +11,7 @@ from django.db import DatabaseError, connections
 
 from .. import conf
 from ..errors import ReadOnlyRouterError
-from ..following import looking
+from ..following import followers
 
 
 def learn(aliases: Iterable[str]) -> None:
@@ -22,4 +22,4 @@ def learn(aliases: Iterable[str]) -> None:
         wrapper = handler.real(alias if twin in conf.replicas() else twin)
         with suppress(DatabaseError, ReadOnlyRouterError, psycopg.Error):
             wrapper.ensure_connection()
-            looking.ask(alias, wrapper.connection)
+            followers.of(alias).ask(wrapper.connection)

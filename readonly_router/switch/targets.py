@@ -12,7 +12,7 @@ from django.db import connections
 
 from .. import conf, logins
 from ..errors import ProvisioningError, SwitchError
-from ..following import writer_facts
+from ..following import followers
 from ..logins import Session, first_line
 from ..mark import APPLICATION, SETTING
 from ..place import Place, is_same
@@ -64,7 +64,7 @@ def target_for(alias: str, *, admin: Mapping[str, Any] | None = None) -> Target:
     return Target(
         alias=alias,
         twin_alias=twin_alias,
-        writer=found.login or writer_facts.login(alias) or site.get("user", ""),
+        writer=found.login or followers.of(alias).login or site.get("user", ""),
         way=way,
         twin=twin,
         site=site,

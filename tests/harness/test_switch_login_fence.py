@@ -10,7 +10,7 @@ from django.db import OperationalError, connections, transaction
 
 from readonly_router import ReadOnlyError, is_read_only
 from readonly_router.connections.handler import begin_request
-from readonly_router.following import looking
+from readonly_router.following import followers
 from tests import database
 from tests.database import Scratch
 from tests.harness.clients import clients
@@ -34,7 +34,7 @@ def shop(site: Scratch, server: str) -> Iterator[Scratch]:
     for alias in (site.alias, site.twin_alias):
         lead(alias, server)
     throw_off(site, grace=0)
-    looking.forget()
+    followers.forget()
 
 
 @pytest.mark.parametrize("persistent", [True, False], ids=["kept connection", "connection per request"])

@@ -12,7 +12,7 @@ from django.db import connections
 from django.test import override_settings
 
 from readonly_router import DrainError, ReadOnlyError, writable
-from readonly_router.following import looking
+from readonly_router.following import followers
 from readonly_router.switch import catalog
 from tests import database
 from tests.database import Scratch
@@ -50,7 +50,7 @@ def shop(site: Scratch, bouncer: str) -> Iterator[Scratch]:
     for user in (site.writer, site.twin):
         end_pool(site, user)
     tell_anew(site, bouncer)
-    looking.forget()
+    followers.forget()
 
 
 def alone(pair: Scratch) -> override_settings:
@@ -156,9 +156,11 @@ def test_a_program_that_never_heard_of_the_switch_cannot_write(shop: Scratch, bo
     assert ("program" in names(shop), verified(shop, receipt)) == (False, True)
 
 
-def test_a_process_that_has_not_asked_yet_is_refused_and_told_so(shop: Scratch) -> None:
+def test_a_process_that_has_not_asked_yet_is_refused_and_told_so(
+    shop: Scratch, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write(shop, "asked just now")
-    looking._begun.note(shop.alias, float("inf"))  # its second is not over
+    monkeypatch.setattr(followers.of(shop.alias), "ask_seconds", 3600.0)
     throw_on(shop)
     with pytest.raises(ReadOnlyError) as refusal:
         write(shop, "not asked yet")

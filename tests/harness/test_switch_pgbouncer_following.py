@@ -13,7 +13,8 @@ from django.db import connections, transaction
 from django.db.backends.signals import connection_created
 
 from readonly_router import is_read_only
-from readonly_router.following import looking
+from readonly_router.following import followers
+from readonly_router.following.watch import watch_of
 from tests import database
 from tests.database import Scratch
 from tests.harness.clients import clients
@@ -53,7 +54,7 @@ def shop(site: Scratch, server: str, bouncer: str) -> Iterator[Scratch]:
         lead(alias, server)
         end_pool(site, user)
     tell_anew(site, bouncer)
-    looking.forget()
+    followers.forget()
 
 
 # -- within a second
@@ -147,7 +148,7 @@ def test_a_process_asks_at_most_once_a_second(shop: Scratch, bouncer: str, on: b
 
 def test_listen_is_never_sent_through_the_pooler(shop: Scratch, bouncer: str) -> None:
     read(shop)
-    watch = looking.watch_of(connections[shop.alias].connection)
+    watch = watch_of(connections[shop.alias].connection)
     wait_for(lambda: is_read_only(shop.alias) or watch.pushed is not None)
     with pooled(shop, bouncer, shop.writer) as client:
         heard = client.execute("SELECT count(*) FROM pg_listening_channels()").fetchone()
@@ -159,7 +160,7 @@ def test_a_direct_twin_listens_beside_a_writer_behind_the_pooler(shop: Scratch, 
     lead(shop.twin_alias, server)
     throw_on(shop)
     wait_until_followed(shop, on=True)
-    watch = looking.watch_of(connections[shop.alias].connection)
+    watch = watch_of(connections[shop.alias].connection)
     wait_for(lambda: read(shop) and watch.pushed is not None)
     assert watch.pushed
 
@@ -174,7 +175,7 @@ def another_thread_asks(pair: Scratch, alias: str) -> Iterator[None]:
     def ask(*, connection: Any, **_: Any) -> None:
         if connection.alias == alias:
             with pair.login(pair.twin) as other:
-                looking.ask(pair.alias, other)
+                followers.of(pair.alias).ask(other)
 
     connection_created.connect(ask)
     try:
@@ -187,7 +188,7 @@ def test_a_block_that_begins_as_another_thread_meets_on_reads(shop: Scratch) -> 
     wait_until_followed(shop, on=False)
     throw_on(shop)
     connections.close_all()
-    looking._begun.note(shop.alias)  # this thread has no question to ask
+    followers.of(shop.alias).note_attempt()  # this thread has no question to ask
     with another_thread_asks(shop, shop.alias), transaction.atomic(using=shop.alias):
         answer = read(shop)
     assert (answer, is_read_only(shop.alias)) == (True, True)
@@ -198,7 +199,7 @@ def test_a_block_that_begins_as_another_thread_meets_off_ends_where_it_began(sho
     wait_until_followed(shop, on=True)
     connections.close_all()
     throw_off(shop)
-    looking._begun.note(shop.alias)  # as above
+    followers.of(shop.alias).note_attempt()  # as above
     with another_thread_asks(shop, shop.twin_alias), transaction.atomic(using=shop.alias):
         answer = read(shop)
     blocks = [wrapper.in_atomic_block for wrapper in connections.all(initialized_only=True)]

@@ -9,7 +9,7 @@ import pytest
 from django.db import connections
 
 from readonly_router import is_read_only
-from readonly_router.following import looking
+from readonly_router.following import followers
 from tests import database
 from tests.database import Scratch
 from tests.harness.pools import lead_through
@@ -27,7 +27,7 @@ def shop(server: str, bouncer: str, django_db_blocker: Any) -> Iterator[Scratch]
         connections.close_all()
         yield made
         connections.close_all()
-    looking.forget()
+    followers.forget()
 
 
 def test_reads_go_on(shop: Scratch) -> None:

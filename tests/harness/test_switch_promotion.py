@@ -14,7 +14,7 @@ import pytest
 from django.db import connections
 
 from readonly_router import is_read_only
-from readonly_router.following import looking
+from readonly_router.following import followers
 from readonly_router.switch import reports
 from readonly_router.switch.receipt import Verdict
 from tests import database
@@ -51,7 +51,7 @@ def replicated(programs: Path | None) -> Iterator[Made]:
         servers.catch_up()
         yield Made(pair=pair, servers=servers)
         connections.close_all()
-    looking.forget()
+    followers.forget()
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ import pytest
 from django.db import connections
 
 from readonly_router import ReadOnlyError, is_read_only, writable
-from readonly_router.following import looking
+from readonly_router.following import followers
+from readonly_router.following.watch import watch_of
 from tests import database
 from tests.database import Scratch
 from tests.harness.clients import clients
@@ -62,7 +63,7 @@ def shop(site: Scratch, session_bouncer: str) -> Iterator[Scratch]:
     for user in (site.writer, site.twin):
         end_pool(site, user)
     tell_anew(site, session_bouncer)
-    looking.forget()
+    followers.forget()
 
 
 def insert(connection: psycopg.Connection[Any], name: str) -> None:
@@ -165,7 +166,7 @@ def test_listen_is_never_sent_through_the_pooler(shop: Scratch) -> None:
     """It would work there, but nobody can tell this pooler from another."""
     read(shop)
     connection = connections[shop.alias].connection
-    watch = looking.watch_of(connection)
+    watch = watch_of(connection)
     wait_for(lambda: is_read_only(shop.alias) or watch.pushed is not None)
     heard = connection.execute("SELECT count(*) FROM pg_listening_channels()").fetchone()
     assert (watch.pushed, heard) == (False, (0,))

@@ -11,7 +11,8 @@ import pytest
 from django.db import connections
 
 from readonly_router import ReadOnlyError, get_status, is_read_only
-from readonly_router.following import looking
+from readonly_router.following import followers
+from readonly_router.following.watch import watch_of
 from readonly_router.mark import MARKS, SETTING
 from tests import database
 from tests.database import Scratch
@@ -53,12 +54,12 @@ def shop(site: Scratch, servers_of_major: Servers) -> Iterator[Scratch]:
     lead(site.alias, servers_of_major.primary)
     throw_off(site, grace=0)
     servers_of_major.catch_up()
-    looking.forget()
+    followers.forget()
 
 
 def asked(pair: Scratch) -> bool:
     """Ask the twin's server for the switch, whenever it was asked last; return what it says."""
-    return looking.ask(pair.alias, connections[pair.alias].connection).read_only
+    return followers.of(pair.alias).ask(connections[pair.alias].connection).read_only
 
 
 def reads_on_standby(pair: Scratch) -> bool:
@@ -84,14 +85,14 @@ def test_it_learns_why_from_the_standby(shop: Scratch, servers_of_major: Servers
     throw_on(shop, reason="moving")
     servers_of_major.catch_up()
     connections[shop.twin_alias].ensure_connection()
-    looking.ask(shop.alias, connections[shop.twin_alias].connection)
+    followers.of(shop.alias).ask(connections[shop.twin_alias].connection)
     assert get_status(shop.alias).reason == "moving"
 
 
 def test_listen_is_never_sent_to_a_standby(shop: Scratch) -> None:
     throw_on(shop)
     wait_until_followed(shop, on=True)
-    watch = looking.watch_of(connections[shop.alias].connection)
+    watch = watch_of(connections[shop.alias].connection)
     wait_for(lambda: read(shop) and watch.pushed is not None)
     assert not watch.pushed
 
@@ -118,7 +119,7 @@ def test_a_process_that_begins_while_the_standby_lags_is_read_only(
     with servers_of_major.standby_behind():
         throw_on(shop)
         connections.close_all()
-        looking.forget()
+        followers.forget()
         wait_until_followed(shop, on=True)
         assert (asked(shop), is_read_only(shop.alias)) == (False, True)
 
@@ -138,7 +139,7 @@ def test_a_standby_that_replays_on_while_it_answers_is_not_believed(shop: Scratc
     with changes(shop) as told, shop.login(shop.writer) as writer, asked_all_the_time(shop) as answers:
         for _ in range(ROUNDS):
             writer.execute(SET.format(writer=shop.writer, name=shop.name).encode())
-            looking.ask(shop.alias, writer)
+            followers.of(shop.alias).ask(writer)
             wait_for(lambda: answers[-1:] == [True], pause=0.001)
             writer.execute(RESET.format(writer=shop.writer, name=shop.name).encode())
             wait_for(lambda: not is_read_only(shop.alias), pause=0.001)
@@ -154,7 +155,7 @@ def asked_all_the_time(pair: Scratch) -> Iterator[list[bool]]:
         connections[pair.twin_alias].ensure_connection()
         try:
             while not over.is_set():
-                answers.append(looking.ask(pair.alias, connections[pair.twin_alias].connection).read_only)
+                answers.append(followers.of(pair.alias).ask(connections[pair.twin_alias].connection).read_only)
         finally:
             connections.close_all()
 

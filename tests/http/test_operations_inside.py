@@ -13,7 +13,7 @@ from django.db import connections
 from django.test import Client, override_settings
 
 from readonly_router import ReadOnlyError, conf, disable_writes, is_read_only, mode
-from readonly_router.following import looking
+from readonly_router.following import followers
 from readonly_router.models import Event
 from readonly_router.operations.history import EventAdmin
 from readonly_router.switch.off import switch_off
@@ -35,7 +35,7 @@ def client(shop: None) -> Iterator[Client]:
             yield client
             connections.close_all()
             switch_off("default", grace=0)
-            looking.forget()
+            followers.forget()
 
 
 def streamed(answer: Any) -> str:

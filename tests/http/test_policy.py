@@ -13,7 +13,7 @@ from django.test import Client, override_settings
 from django.utils import translation
 
 from readonly_router import disable_writes, enable_writes, switch_off, switch_on
-from readonly_router.following import looking
+from readonly_router.following import followers
 from readonly_router.http import refused
 from readonly_router.models import Event
 from tests.example.shop.models import Product
@@ -42,7 +42,7 @@ def strict(request: pytest.FixtureRequest, shop: None) -> Iterator[None]:
         yield
         connections.close_all()
         switch_off("default", grace=0)
-        looking.forget()
+        followers.forget()
     refused.forget()
 
 
@@ -59,7 +59,7 @@ def window(client: Client) -> None:
     """The real switch, with a reason that would be markup."""
     connections.close_all()
     switch_on("default", reason=YES["reason"], grace=0)
-    looking.forget()
+    followers.forget()
     connections["default"].ensure_connection()
 
 

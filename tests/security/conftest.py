@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from readonly_router.following import looking
+from readonly_router.following import followers
 from readonly_router.logins import Session
 from readonly_router.switch import standing
 from readonly_router.switch.events import Log
@@ -66,7 +66,7 @@ def site(server: str) -> Iterator[Site]:
                 # Who was made a member by whom keeps a role from being dropped.
                 superuser.execute(sql.SQL("DROP OWNED BY {} CASCADE").format(sql.Identifier(made.dba)))
     finally:
-        looking.forget()
+        followers.forget()
         _dismiss(server, others)
 
 

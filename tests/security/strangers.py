@@ -16,7 +16,7 @@ from django.test import override_settings
 from django.utils import translation
 
 from readonly_router import is_read_only, switch_off
-from readonly_router.following import looking
+from readonly_router.following import followers
 from readonly_router.http import refused
 from readonly_router.sessions import cookies
 from tests.http.pages.engines import COOKIES, sessions_of
@@ -38,7 +38,7 @@ def site(shop: None) -> Iterator[None]:
         connections.close_all()
         if is_read_only():
             switch_off("default", grace=0)
-            looking.forget()
+            followers.forget()
     refused.forget()
 
 

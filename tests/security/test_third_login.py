@@ -9,7 +9,7 @@ from django.db import connections
 from psycopg import sql
 
 from readonly_router import get_status, is_read_only, writable
-from readonly_router.following import looking
+from readonly_router.following import followers
 from tests.database import Scratch, forget
 from tests.security import commands, traps
 from tests.security.conftest import Site
@@ -58,7 +58,7 @@ def live(scratch: Scratch) -> None:
     """Do as a process of the site does that meets the switch, asks for it and writes through it."""
     forget(scratch.alias)
     forget(scratch.twin_alias)
-    looking.forget()
+    followers.forget()
     with connections[scratch.alias].cursor() as cursor:
         cursor.execute("TABLE pg_catalog.pg_class")
     assert is_read_only(scratch.alias)

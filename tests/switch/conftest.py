@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from readonly_router.following import looking
+from readonly_router.following import followers
 from readonly_router.switch import standing
 from tests import database
 from tests.database import Scratch
@@ -40,7 +40,7 @@ def pair(first_stage: Scratch, django_db_blocker: Any) -> Iterator[Scratch]:
     """A pair that is ready to be switched: with its audit events, its twin and a table."""
     with django_db_blocker.unblock(), played(first_stage):
         yield first_stage
-    looking.forget()
+    followers.forget()
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def fresh_pair(scratch: Scratch, django_db_blocker: Any) -> Iterator[Scratch]:
     with django_db_blocker.unblock():
         prepare(scratch)
         yield scratch
-    looking.forget()
+    followers.forget()
 
 
 @pytest.fixture(scope="session")
@@ -85,7 +85,7 @@ def own_pair(own_server: str, django_db_blocker: Any) -> Iterator[Scratch]:
             here = "SELECT gid FROM pg_prepared_xacts WHERE database = current_database()"
             for (gid,) in superuser.execute(here).fetchall():
                 superuser.execute(sql.SQL("ROLLBACK PREPARED {}").format(sql.Literal(gid)))
-    looking.forget()
+    followers.forget()
 
 
 @pytest.fixture
@@ -94,4 +94,4 @@ def pair_with_standby(with_standby: Servers, django_db_blocker: Any) -> Iterator
     with django_db_blocker.unblock(), database.scratch(with_standby.primary) as made:
         prepare(made)
         yield made
-    looking.forget()
+    followers.forget()

@@ -14,7 +14,8 @@ from django.db.backends.signals import connection_created
 
 from readonly_router import is_read_only
 from readonly_router.connections import handler as resolution
-from readonly_router.following import looking
+from readonly_router.following import followers
+from readonly_router.following.watch import watch_of
 from readonly_router.mark import APPLICATION
 from readonly_router.switch import events
 from readonly_router.switch.flip import flip_on
@@ -33,13 +34,13 @@ NEVER = 3600.0
 def following_anew() -> Iterator[None]:
     """Begin and end knowing of no switch, with none thrown and no session open."""
     connections.close_all()
-    looking.forget()
+    followers.forget()
     try:
         yield
     finally:
         switch_off("default", grace=0)
         connections.close_all()
-        looking.forget()
+        followers.forget()
 
 
 def on(**options: Any) -> Receipt:
@@ -129,13 +130,13 @@ def wait_until_writable() -> None:
 
 def listen(monkeypatch: Any) -> psycopg.Connection[Any]:
     """Have the session that serves the alias listen now; from then on nothing is asked by age."""
-    monkeypatch.setattr(looking, "ASK_SECONDS", 0.0)
+    monkeypatch.setattr(followers.of("default"), "ask_seconds", 0.0)
     monkeypatch.setattr(resolution, "LOOK_SECONDS", 0.0)
     is_read_only()
     served = session()
     is_read_only()
-    assert looking.watch_of(served).pushed
-    monkeypatch.setattr(looking, "ASK_SECONDS", NEVER)
+    assert watch_of(served).pushed
+    monkeypatch.setattr(followers.of("default"), "ask_seconds", NEVER)
     return served
 
 

@@ -14,8 +14,7 @@ from django.test import Client, RequestFactory, override_settings
 
 from readonly_router import get_status, is_read_only, skip_in_read_only, writable
 from readonly_router.connections import asking
-from readonly_router.following import looking
-from readonly_router.moments import Moments
+from readonly_router.following import followers
 from readonly_router.views import status
 from tests.database import entry
 from tests.switch.follower import flipped, following_anew, sent_on_new, session
@@ -38,7 +37,7 @@ def elsewhere() -> Iterator[None]:
     """Have the switch thrown while this process knows nothing of it."""
     flipped(reason="moving")
     connections.close_all()
-    looking.forget()
+    followers.forget()
     return
 
 
@@ -105,7 +104,7 @@ def test_within_a_transaction_nothing_is_asked_and_that_is_said(caplog: pytest.L
         session()
     with transaction.atomic():
         assert connection.connection is not None
-        looking.forget()
+        followers.forget()
         found = get_status()
     assert (found.read_only, found.known) == (False, False)
     assert f"{UNKNOWN} (a transaction is open)" in caplog.text
@@ -122,11 +121,11 @@ def test_without_a_server_it_is_said_once_that_nothing_is_known(caplog: pytest.L
 
 def test_without_a_server_it_is_tried_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [5.0]  # seconds after boot
-    monkeypatch.setattr(asking, "_unanswered", Moments(lambda: now[0]))
+    monkeypatch.setattr(followers.of("default"), "clock", lambda: now[0])
     with entry("default", **NOBODY), entry("readonly", USER="nor_of_this"):
         assert not get_status().known
     assert not get_status().known  # it could be asked now, but is not
-    now[0] += looking.ASK_SECONDS
+    now[0] += followers.ASK_SECONDS
     assert get_status().known
 
 

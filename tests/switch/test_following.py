@@ -11,7 +11,7 @@ from django.db import connections
 
 from readonly_router import ReadOnlyError, get_status, is_read_only
 from readonly_router.connections import handler as resolution
-from readonly_router.following import looking
+from readonly_router.following import followers
 from tests.example.shop.models import Tag
 from tests.harness.pairs import wait_for
 from tests.switch.follower import (
@@ -144,14 +144,14 @@ def test_a_new_session_is_told_of_on_and_the_twin_serves() -> None:
 def test_a_new_session_is_told_of_off(monkeypatch: pytest.MonkeyPatch) -> None:
     on_at_once()
     off()
-    monkeypatch.setattr(looking, "ASK_SECONDS", NEVER)
+    monkeypatch.setattr(followers.of("default"), "ask_seconds", NEVER)
     assert served_by() == "default"
 
 
 def test_a_new_session_is_asked_nothing_in_normal_mode(monkeypatch: pytest.MonkeyPatch) -> None:
     session()  # the first of a process tells whether a pooler is in between
     connections.close_all()
-    monkeypatch.setattr(looking, "ASK_SECONDS", NEVER)
+    monkeypatch.setattr(followers.of("default"), "ask_seconds", NEVER)
     with sent_on_new() as sent:
         Tag.objects.count()
         get_status()
@@ -191,19 +191,19 @@ def test_a_process_that_does_not_listen_asks_once_and_then_when_the_answer_is_ol
 ) -> None:
     switch()
     with sent_on(session()) as sent:
-        monkeypatch.setattr(looking, "ASK_SECONDS", NEVER)
+        monkeypatch.setattr(followers.of("default"), "ask_seconds", NEVER)
         look_often()
         asked_early = questions(sent)
-        monkeypatch.setattr(looking, "ASK_SECONDS", 0.0)
+        monkeypatch.setattr(followers.of("default"), "ask_seconds", 0.0)
         is_read_only()
-        monkeypatch.setattr(looking, "ASK_SECONDS", NEVER)
+        monkeypatch.setattr(followers.of("default"), "ask_seconds", NEVER)
         look_often()
     assert (asked_early, questions(sent)) == (0, 1)
 
 
 @pytest.mark.usefixtures("asking")
 def test_a_process_that_does_not_listen_sends_no_listen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(looking, "ASK_SECONDS", 0.0)
+    monkeypatch.setattr(followers.of("default"), "ask_seconds", 0.0)
     with sent_on(session()) as sent:
         look_often()
     assert (questions(sent) > 1, [statement for statement in sent if "LISTEN" in statement]) == (True, [])

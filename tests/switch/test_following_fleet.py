@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from django.db import connections
 
-from readonly_router.following import looking
+from readonly_router.following import followers
 from readonly_router.switch.off import switch_off
 from readonly_router.switch.on import switch_on
 from tests.example.probes import Told
@@ -161,7 +161,7 @@ def story(filled_shop: Snapshot, django_db_blocker: Any) -> Iterator[Story]:
         made.tags = {name for (name,) in rows} - set(TAGS)
         yield made
     finally:
-        looking.forget()
+        followers.forget()
         filled_shop.restore()
 
 

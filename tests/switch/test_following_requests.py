@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from readonly_router.following import looking
+from readonly_router.following import followers
 from readonly_router.switch.off import switch_off
 from tests.example.probes import Told
 from tests.harness.pairs import wait_for
@@ -109,7 +109,7 @@ def story(filled_shop: Snapshot, django_db_blocker: Any) -> Iterator[Story]:
             made.tags = {name for (name,) in rows}
         yield made
     finally:
-        looking.forget()
+        followers.forget()
         filled_shop.restore()
 
 

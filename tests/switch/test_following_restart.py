@@ -9,7 +9,7 @@ from django.db import connections
 
 from readonly_router import ReadOnlyError, is_read_only
 from readonly_router.connections import handler as resolution
-from readonly_router.following import looking
+from readonly_router.following import followers
 from readonly_router.switch.off import switch_off
 from readonly_router.switch.on import switch_on
 from tests.database import Scratch
@@ -22,7 +22,7 @@ ALIAS = "scratch"
 
 @pytest.fixture(autouse=True)
 def follower(own_pair: Scratch) -> Iterator[None]:
-    looking.forget()
+    followers.forget()
     yield
     switch_off(ALIAS, grace=0)
 
@@ -118,10 +118,10 @@ def test_the_news_is_pushed_to_the_session_after_a_restart(
     reads_as()
     restart()
     monkeypatch.setattr(resolution, "LOOK_SECONDS", 0.0)
-    monkeypatch.setattr(looking, "ASK_SECONDS", 0.0)
+    monkeypatch.setattr(followers.of(ALIAS), "ask_seconds", 0.0)
     reads_as()
     is_read_only(ALIAS)
-    monkeypatch.setattr(looking, "ASK_SECONDS", NEVER)
+    monkeypatch.setattr(followers.of(ALIAS), "ask_seconds", NEVER)
     off()
     wait_for(lambda: not is_read_only(ALIAS))
     write()

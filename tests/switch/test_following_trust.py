@@ -12,7 +12,8 @@ from django.db import connections
 
 from readonly_router import ConfigurationError, is_read_only
 from readonly_router.connections import handler as resolution
-from readonly_router.following import looking, writer_facts
+from readonly_router.following import followers
+from readonly_router.following.watch import watch_of
 from readonly_router.mark import MARKS, SETTING
 from readonly_router.switch.off import switch_off
 from readonly_router.switch.on import switch_on
@@ -25,7 +26,7 @@ ALIAS = "scratch"
 
 @pytest.fixture(autouse=True)
 def follower(pair: Scratch) -> Iterator[None]:
-    looking.forget()
+    followers.forget()
     yield
     connections.close_all()
 
@@ -41,14 +42,14 @@ def write() -> None:
 @pytest.fixture
 def listening(pair: Scratch, monkeypatch: pytest.MonkeyPatch) -> psycopg.Connection:
     """Return the writer's session, which listens; nothing is asked by age."""
-    monkeypatch.setattr(looking, "ASK_SECONDS", 0.0)
+    monkeypatch.setattr(followers.of(ALIAS), "ask_seconds", 0.0)
     monkeypatch.setattr(resolution, "LOOK_SECONDS", 0.0)
     write()
     is_read_only(ALIAS)
     is_read_only(ALIAS)
     served: psycopg.Connection = connections[ALIAS].connection
-    assert looking.watch_of(served).pushed
-    monkeypatch.setattr(looking, "ASK_SECONDS", NEVER)
+    assert watch_of(served).pushed
+    monkeypatch.setattr(followers.of(ALIAS), "ask_seconds", NEVER)
     return served
 
 
@@ -69,14 +70,14 @@ def test_a_flood_of_notify_costs_one_question_an_interval(pair: Scratch, listeni
             notify(flood, 50)
             is_read_only(ALIAS)
         wait_for(lambda: not is_read_only(ALIAS) and questions(sent) > 0)
-    intervals = (time.monotonic() - began) / looking.NEWS_SECONDS
+    intervals = (time.monotonic() - began) / followers.NEWS_SECONDS
     assert questions(sent) <= intervals + 1 < rounds
 
 
 def test_the_first_news_is_asked_for_at_once(
     pair: Scratch, listening: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(looking, "NEWS_SECONDS", NEVER)
+    monkeypatch.setattr(followers.of(ALIAS), "news_seconds", NEVER)
     with stranger(pair) as somebody, sent_on(listening) as sent:
         notify(somebody, 1)
         wait_for(lambda: not is_read_only(ALIAS) and questions(sent) == 1)
@@ -117,7 +118,7 @@ def test_the_mark_that_a_twin_gave_itself_is_no_switch(pair: Scratch) -> None:
     write()
     assert not is_read_only(ALIAS)
     connections["scratch_twin"].ensure_connection()
-    assert not looking.ask(ALIAS, connections["scratch_twin"].connection).read_only
+    assert not followers.of(ALIAS).ask(connections["scratch_twin"].connection).read_only
 
 
 @pytest.mark.usefixtures("by_environment")
@@ -125,7 +126,7 @@ def test_the_mark_of_a_twin_is_no_switch_before_the_writer_was_met(pair: Scratch
     mark_itself(pair)
     connections["scratch_twin"].ensure_connection()
     assert not is_read_only(ALIAS)
-    assert writer_facts.login(ALIAS) == pair.writer
+    assert followers.of(ALIAS).login == pair.writer
 
 
 @pytest.mark.usefixtures("by_environment")
@@ -149,5 +150,5 @@ def test_where_a_service_names_the_writer_a_twins_own_mark_does_not_count(pair: 
     mark_itself(pair)
     connections["scratch_twin"].ensure_connection()
     with entry(ALIAS, USER="", OPTIONS={"service": "site"}):
-        assert writer_facts.login(ALIAS) == ""
-        assert not looking.ask(ALIAS, connections["scratch_twin"].connection).read_only
+        assert followers.of(ALIAS).login == ""
+        assert not followers.of(ALIAS).ask(connections["scratch_twin"].connection).read_only

@@ -15,7 +15,7 @@ from readonly_router import ConfigurationError, is_read_only, logins, mode, read
 from readonly_router.conf import ProcessMode
 from readonly_router.connections import handler as resolution
 from readonly_router.connections import meeting
-from readonly_router.following import looking
+from readonly_router.following import followers
 from readonly_router.switch.off import switch_off
 from readonly_router.switch.on import switch_on
 from tests.database import Scratch, entry
@@ -31,7 +31,7 @@ ALIAS = "scratch"
 @pytest.fixture(autouse=True)
 def met_nobody(pair: Scratch) -> Iterator[None]:
     meeting.forget()
-    looking.forget()
+    followers.forget()
     yield
     connections.close_all()
     meeting.forget()
@@ -151,7 +151,7 @@ def test_a_server_that_tells_no_identifier_is_met_all_the_same(pair: Scratch) ->
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look and ask as often as there is an occasion."""
-    monkeypatch.setattr(looking, "ASK_SECONDS", 0.0)
+    monkeypatch.setattr(followers.of(ALIAS), "ask_seconds", 0.0)
     monkeypatch.setattr(resolution, "LOOK_SECONDS", 0.0)
 
 

@@ -16,7 +16,7 @@ from django.test import override_settings
 from psycopg import sql
 
 from readonly_router.errors import SwitchError
-from readonly_router.following import looking
+from readonly_router.following import followers
 from readonly_router.switch.on import switch_on
 from readonly_router.switch.receipt import Receipt
 from tests.database import Scratch, forget
@@ -55,7 +55,7 @@ def pairs(first_stage: Scratch, second_stage: Scratch, django_db_blocker: Any) -
 
 
 def drop_aliases(pair: Scratch) -> None:
-    looking.forget()
+    followers.forget()
     for alias in (pair.alias, pair.twin_alias):
         forget(alias)
         del connections.settings[alias]

@@ -10,7 +10,7 @@ from django.core.management import call_command
 from django.db import connections
 from django.test import override_settings
 
-from readonly_router.following import looking
+from readonly_router.following import followers
 from tests.database import Scratch
 from tests.roles.provisioning import command
 from tests.switch.switching import default_of, events, read_only, state, switched, transaction, value
@@ -25,7 +25,7 @@ def migrated(scratch: Scratch, django_db_blocker: Any) -> Iterator[Scratch]:
         connections[scratch.alias].close()
         scratch.run("CREATE TABLE note (id serial PRIMARY KEY, text text)")
         yield scratch
-    looking.forget()
+    followers.forget()
 
 
 def test_enable_provisions_proves_and_switches_on(migrated: Scratch) -> None:

@@ -13,7 +13,7 @@ from django.test import override_settings
 from django.utils import translation
 
 from readonly_router import disable_writes, mode, switch_off, switch_on
-from readonly_router.following import looking
+from readonly_router.following import followers
 from readonly_router.http import refused
 from tests.http.pages.engines import COOKIES, PLAIN, sessions_of
 from tests.http.pages.usual import MIDDLEWARE
@@ -68,7 +68,7 @@ def switching(shop: None) -> Iterator[Callable[..., Any]]:
     def window(*, reason: str = "", eta: datetime | None = None) -> Iterator[None]:
         connections.close_all()
         switch_on("default", reason=reason, eta=eta, grace=0)
-        looking.forget()
+        followers.forget()
         # A new session tells of it.
         connections["default"].ensure_connection()
         try:
@@ -77,10 +77,10 @@ def switching(shop: None) -> Iterator[Callable[..., Any]]:
         finally:
             connections.close_all()
             switch_off("default")
-            looking.forget()
+            followers.forget()
 
     yield window
-    looking.forget()
+    followers.forget()
 
 
 @pytest.fixture(params=ALL.values(), ids=list(ALL))

@@ -12,7 +12,7 @@ from django.test import AsyncClient
 from django.test.utils import CaptureQueriesContext
 
 from readonly_router import mode
-from readonly_router.following import looking
+from readonly_router.following import followers
 from tests.database import entry, logins
 from tests.example.shop.models import PageView, Tag
 from tests.http.pages import counters
@@ -51,7 +51,7 @@ def unheard(engine: Any, visitor: Any, switching: Callable[..., Any]) -> Iterato
     ran.clear()
     with switching(reason="moving"):
         connections.close_all()
-        looking.forget()
+        followers.forget()
         assert not mode.is_read_only()
         yield
     assert not Tag.objects.filter(name="door").exists()
@@ -132,6 +132,6 @@ def test_a_request_of_normal_mode_asks_no_query_of_its_own(pages: None, method: 
 
 
 def test_a_database_that_is_away_is_the_views_business(pages: None) -> None:
-    looking.forget()
+    followers.forget()
     with entry("default", PORT="1"):
         assert browser().post("/no-such-page/").status_code == 404

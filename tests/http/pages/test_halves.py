@@ -15,7 +15,7 @@ from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
 
 from readonly_router import switch_off, switch_on, writable
-from readonly_router.following import looking
+from readonly_router.following import followers
 from readonly_router.http import refused
 from tests.example.shop.models import Tag
 from tests.http.pages.usual import BROWSER
@@ -48,7 +48,7 @@ def halves(pages: None) -> Iterator[None]:
             Tag.objects.filter(name__in=HALVES).delete()
         connections.close_all()
         switch_off("default", grace=0)
-        looking.forget()
+        followers.forget()
     refused.forget()
 
 
