@@ -74,7 +74,7 @@ def _texts(value: object) -> Iterator[str]:
 
 
 def same_login(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Tell whether two DATABASES entries log in as the same role.
+    """Return whether two DATABASES entries log in as the same role.
 
     By the role's name alone: one server may be spelt in many ways. Where no name is given, by all there is.
     """

@@ -17,7 +17,7 @@ from .http.window import window
 @require_safe
 @cache_control(public=True, max_age=1)
 def status(_request: HttpRequest) -> JsonResponse:
-    """Tell how the mode stands: `read_only`, `reason`, `since` and `eta` (ISO 8601), `retry_after` in seconds.
+    """Return how the mode stands: `read_only`, `reason`, `since` and `eta` (ISO 8601), `retry_after` in seconds.
 
     `known` is false, and `read_only` null, where this process knows nothing of the switch and cannot ask for it.
     """
@@ -29,7 +29,7 @@ def status(_request: HttpRequest) -> JsonResponse:
 @require_safe
 @cache_control(public=True, max_age=1)
 def health(_request: HttpRequest) -> JsonResponse:
-    """Tell whether the database answers: 200 also while read-only, for a load balancer must keep such a node."""
+    """Return whether the database answers: 200 also while read-only, for a load balancer must keep such a node."""
     try:
         with connections[conf.primary()].cursor() as cursor:
             cursor.execute("SELECT 1")

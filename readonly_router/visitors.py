@@ -49,7 +49,7 @@ def _uncached(kind: Any) -> Any:
 
 
 def _will_be_exempt(request: HttpRequest) -> bool:
-    """Tell whether the request is exempt before Django itself looks for its view."""
+    """Return whether the request is exempt before Django itself looks for its view."""
     # The middleware that chooses the language has not run, and the thread's may be another request's.
     language = translation.get_language_from_path(request.path_info) or conf.of_the_project("LANGUAGE_CODE")
     try:

@@ -112,7 +112,7 @@ def _unavailable(request: HttpRequest) -> HttpResponseBase:
 
 
 def _would_loop(site: AdminSite, request: HttpRequest) -> bool:
-    """Tell whether Django would send who is signed in to a page on which everybody appears signed out."""
+    """Return whether Django would send who is signed in to a page on which everybody appears signed out."""
     return is_read_only() and conf.visitors_are_anonymous() and site.has_permission(request)
 
 

@@ -60,14 +60,14 @@ def guard(model_admin: Any) -> None:
 
 
 def is_view_only(model: type[Model]) -> bool:
-    """Tell whether rows of a model can only be looked at: each change is logged in the primary database too."""
+    """Return whether rows of a model can only be looked at: each change is logged in the primary database too."""
     if not any_read_only():
         return False
     return is_read_only(conf.primary()) or router.db_for_write(model) in conf.writers()
 
 
 def was_withheld(request: HttpRequest) -> bool:
-    """Tell whether the mode alone kept the request's user from something."""
+    """Return whether the mode alone kept the request's user from something."""
     return getattr(request, _WITHHELD, False)
 
 

@@ -71,7 +71,7 @@ class PairedConnectionHandler(ConnectionHandler):
         return getattr(self._connections, alias, None)  # type: ignore[attr-defined]  # Django's thread-local store
 
     def told_by_twin(self, alias: str) -> bool:
-        """Ask as the twin where the writer cannot log in; tell whether the switch (`--fence login`) is on."""
+        """Ask as the twin where the writer cannot log in; return whether the switch (`--fence login`) is on."""
         twin = self.real(conf.twins()[alias])
         if twin.in_atomic_block or twin.alias in conf.replicas() or followers.of(alias).was_denied:
             return mode.is_read_only(alias)
@@ -183,7 +183,7 @@ def _resolve(alias: str, twin: str | None) -> str:
 
 
 def _has_begun_by_hand(alias: str) -> bool:
-    """Tell whether this thread has not left the writer yet, within a BEGIN that Django knows nothing of."""
+    """Return whether this thread has not left the writer yet, within a BEGIN that Django knows nothing of."""
     if not mode.follows() or held.served.get(alias, alias) != alias:
         return False
     wrapper = cast(PairedConnectionHandler, connections).own(alias)
@@ -198,7 +198,7 @@ def meet(alias: str) -> None:
 
 
 def is_read_only_for_sure(alias: str) -> bool:
-    """Tell whether the alias of a refusal, a writer's or a twin's, is read-only by us: where in doubt, ask."""
+    """Return whether the alias of a refusal, a writer's or a twin's, is read-only by us: where in doubt, ask."""
     writer = conf.writers().get(alias, alias)
     if not mode.is_read_only(writer) and mode.follows():
         mode.loosen(writer)

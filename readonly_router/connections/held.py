@@ -54,7 +54,7 @@ def forget_what_is_over() -> None:
 
 
 def holds(alias: str) -> bool:
-    """Tell whether an open transaction of this thread keeps the alias."""
+    """Return whether an open transaction of this thread keeps the alias."""
     if not held.wrappers:
         return False
     wrapper = held.wrappers.get(alias)

@@ -176,7 +176,7 @@ class PairMember(_Wrapper):
         return self.connection is None
 
     def has_begun_by_hand(self) -> bool:
-        """Tell whether a BEGIN of the application's own is open, of which Django knows nothing."""
+        """Return whether a BEGIN of the application's own is open, of which Django knows nothing."""
         connection = self.connection
         if connection is None or not self.autocommit or not watch.can_tell(connection):
             return False
@@ -195,12 +195,12 @@ class PairMember(_Wrapper):
             held.wrappers[self.alias] = self
 
     def _may_hold(self) -> bool:
-        """Tell whether a transaction of this wrapper keeps the alias: a copy's does not."""
+        """Return whether a transaction of this wrapper keeps the alias: a copy's does not."""
         lead = held.leads.get(self.alias)
         return (lead is not None and lead.wrapper is self) or cast(Any, connections).own(self.alias) is self
 
     def holds_alias(self) -> bool:
-        """Tell whether an open transaction keeps the writer's alias on this connection."""
+        """Return whether an open transaction keeps the writer's alias on this connection."""
         if self.in_atomic_block:
             return True
         if self.connection is None or self.autocommit:
@@ -256,7 +256,7 @@ class Writer(PairMember):
 
     @property
     def writes_through_the_switch(self) -> bool:
-        """Tell whether the open session was made writable although the switch is on."""
+        """Return whether the open session was made writable although the switch is on."""
         connection = self.connection
         return watch.is_watched(connection) and watch.watch_of(connection).opened_for_writing
 
@@ -308,5 +308,5 @@ class Writer(PairMember):
 
     @property
     def is_fenced(self) -> bool:
-        """Tell whether the switch made this session read-only as it began: it may serve a block of reads."""
+        """Return whether the switch made this session read-only as it began: it may serve a block of reads."""
         return watch.is_watched(self.connection) and watch.watch_of(self.connection).fenced

@@ -16,7 +16,7 @@ def sqlstate_of(error: BaseException | None) -> str:
 
 
 def is_refusal(error: BaseException | None, *, on_twin: bool) -> bool:
-    """Tell whether the error is a refused write.
+    """Return whether the error is a refused write.
 
     25006 is one anywhere; 42501 only on a twin's connection, for on the writer it is a permission bug.
     """

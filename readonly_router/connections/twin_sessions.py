@@ -16,7 +16,7 @@ from ..following import followers
 
 
 def starts_read_only(connection: Any) -> bool:
-    """Tell whether the session's transactions start read-only; PostgreSQL 14+ reports both parameters unasked.
+    """Return whether the session's transactions start read-only; PostgreSQL 14+ reports both parameters unasked.
 
     https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-ASYNC
     """
@@ -44,7 +44,7 @@ IS_THE_WRITER = (
 
 
 def start_read_only(connection: Any) -> bool:
-    """Make the session read-only where its role did not already; tell whether a statement was sent."""
+    """Make the session read-only where its role did not already; return whether a statement was sent."""
     if starts_read_only(connection):
         return False
     # One statement, that sets nothing in the session of another role: a pooler may log everybody in as one user.
@@ -63,7 +63,7 @@ def start_read_only(connection: Any) -> bool:
 
 
 def unusable_engine(engine: str) -> bool:
-    """Tell whether an engine is not PostgreSQL with psycopg 3."""
+    """Return whether an engine is not PostgreSQL with psycopg 3."""
     return _driver(engine) != "psycopg"
 
 

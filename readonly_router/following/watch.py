@@ -62,7 +62,7 @@ class Watch:
 
 
 def can_tell(connection: Any) -> bool:
-    """Tell whether a connection is psycopg 3's: a check tells of another driver, which is not followed."""
+    """Return whether a connection is psycopg 3's: a check tells of another driver, which is not followed."""
     return hasattr(connection, "pgconn")
 
 
@@ -75,17 +75,17 @@ def watch_of(connection: Any) -> Watch:
 
 
 def is_watched(connection: Any) -> bool:
-    """Tell whether the connection was met before: a pool hands out those of former requests."""
+    """Return whether the connection was met before: a pool hands out those of former requests."""
     return can_tell(connection) and isinstance(connection.pgconn.notify_handler, Watch)
 
 
 def has_ended(connection: Any) -> bool:
-    """Tell whether the other end of a connection at rest is gone."""
+    """Return whether the other end of a connection at rest is gone."""
     return connection.closed or _ended(connection, watch_of(connection))
 
 
 def is_lost(connection: Any) -> bool:
-    """Tell whether psycopg gave up on a command because its socket was reset: it would stay busy for ever.
+    """Return whether psycopg gave up on a command because its socket was reset: it would stay busy for ever.
 
     Where the kernel tells of a reset before it tells of the end, psycopg raises "connection socket closed" and
     neither closes the connection nor lets another command in.
@@ -113,7 +113,7 @@ def _poll(descriptor: int) -> Callable[[], Any]:
 
 
 def _ended(connection: Any, watch: Watch) -> bool:
-    """Read what came in; tell whether the other end is gone: its last words come before the end itself."""
+    """Read what came in; return whether the other end is gone: its last words come before the end itself."""
     pgconn = connection.pgconn
     try:
         watch.poll = watch.poll or _poll(pgconn.socket)

@@ -57,7 +57,7 @@ def blame(error: BaseException, view: Any = None) -> Blame:
 
 
 def is_read(error: ReadOnlyError) -> bool:
-    """Tell whether a read was refused: the twin lacks a grant, and no window is the reason for that."""
+    """Return whether a read was refused: the twin lacks a grant, and no window is the reason for that."""
     if error.sqlstate != INSUFFICIENT_PRIVILEGE or _CALLED.search(str(error.__cause__)):
         return False
     text = _text(list(_frames(error.__traceback__)))
@@ -134,7 +134,7 @@ def _last_entry(frames: list[FrameType], view: Any) -> int:
 
 
 def _is_middleware(frames: list[FrameType], index: int) -> bool:
-    """Tell whether a frame is a middleware's; what it does with a request alone may be skipped."""
+    """Return whether a frame is a middleware's; what it does with a request alone may be skipped."""
     if not index:
         return _is_application(frames[0])
     name = frames[index].f_code.co_name

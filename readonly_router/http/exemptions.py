@@ -36,7 +36,7 @@ def allow_in_read_only(view: V) -> V:
 
 
 def is_exempt(request: HttpRequest, view: Callable[..., Any] | None) -> bool:
-    """Tell whether the request is let through: by its view, by the name of its URL or by its path."""
+    """Return whether the request is let through: by its view, by the name of its URL or by its path."""
     handler = _handler(view, request)
     return any(_is_allowed(each, handler) for each in standing_behind(view)) or _is_listed(request)
 
@@ -65,7 +65,7 @@ def _is_allowed(view: Any, handler: str) -> bool:
 
 
 def is_marked(view: Any) -> bool:
-    """Tell whether `allow_in_read_only` decorates a function or class."""
+    """Return whether `allow_in_read_only` decorates a function or class."""
     return bool(getattr(view, _MARK, False))
 
 

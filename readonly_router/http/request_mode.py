@@ -19,17 +19,17 @@ _safe: ContextVar[bool | None] = ContextVar("readonly_router_safe", default=None
 
 
 def is_read_only() -> bool:
-    """Tell whether the request at hand is read-only."""
+    """Return whether the request at hand is read-only."""
     return mode.is_read_only(conf.primary())
 
 
 def is_served() -> bool:
-    """Tell whether a request is served at all."""
+    """Return whether a request is served at all."""
     return _safe.get() is not None
 
 
 def is_safe_request() -> bool:
-    """Tell whether a request is served whose method only reads."""
+    """Return whether a request is served whose method only reads."""
     return _safe.get() is True
 
 

@@ -70,7 +70,7 @@ def problem(window: Window) -> dict[str, Any]:
 
 
 def wants_html(request: HttpRequest) -> bool:
-    """Tell whether the client prefers a page: API clients accept anything, and get JSON."""
+    """Return whether the client prefers a page: API clients accept anything, and get JSON."""
     return request.get_preferred_type((PROBLEM, "application/json", *_PAGES)) in _PAGES
 
 

@@ -15,7 +15,7 @@ Refused = Callable[[ReadOnlyError | TwinLoginError | SessionEndedError], HttpRes
 
 
 def is_drawn(response: HttpResponseBase) -> bool:
-    """Tell whether a response is worth drawing: a file writes nothing, an event stream may be silent for long."""
+    """Return whether a response is worth drawing: a file writes nothing, an event stream may be silent for long."""
     if not response.streaming or isinstance(response, FileResponse):
         return False
     return not str(response.get("Content-Type", "")).startswith("text/event-stream")
@@ -59,7 +59,7 @@ async def adrawn(response: HttpResponseBase, refused: Refused) -> HttpResponseBa
 
 
 def _has_begun(stream: HttpResponseBase, first: list[bytes]) -> bool:
-    """Tell whether content was drawn: a compressor's header comes before it asks for the first of it."""
+    """Return whether content was drawn: a compressor's header comes before it asks for the first of it."""
     header = 1 if stream.has_header("Content-Encoding") else 0
     return sum(map(bool, first)) > header
 

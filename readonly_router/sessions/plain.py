@@ -40,7 +40,7 @@ def install() -> None:
 
 
 def is_lost(session: Any) -> bool:
-    """Tell whether a session was asked for that could not be stored: its cookie would lead nowhere."""
+    """Return whether a session was asked for that could not be stored: its cookie would lead nowhere."""
     return bool(getattr(session, _LOST, False))
 
 
@@ -106,12 +106,12 @@ def _tolerant_async(plain: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _is_outermost(session: Any, plain: Callable[..., Any]) -> bool:
-    """Tell whether the method is the session's own, and not the one of an engine that it builds on."""
+    """Return whether the method is the session's own, and not the one of an engine that it builds on."""
     return getattr(getattr(type(session), plain.__name__), "__wrapped__", None) is plain
 
 
 def _is_refused(session: Any) -> bool:
-    """Tell whether the engine is known to be refused here; in a shell or a task PostgreSQL says so itself."""
+    """Return whether the engine is known to be refused here; in a shell or a task PostgreSQL says so itself."""
     return is_served() and is_read_only() and _WRITES in vars(type(session))
 
 

@@ -31,7 +31,7 @@ def note(identity: str, *, seconds: int) -> None:
 
 
 def is_noted(identity: str) -> bool | None:
-    """Tell whether a session was signed out; None when the cache cannot tell."""
+    """Return whether a session was signed out; None when the cache cannot tell."""
     try:
         found: Any = cache.get(_key(identity))
     except Exception as error:  # noqa: BLE001 - each cache has errors of its own

@@ -130,7 +130,7 @@ _NOTIFY = sql.SQL("NOTIFY {}").format(sql.Identifier(CHANNEL))
 
 
 def tell(connection: Connection) -> None:
-    """Tell who listens to look; delivered at once, or when the transaction that is open commits.
+    """Return who listens to look; delivered at once, or when the transaction that is open commits.
 
     https://www.postgresql.org/docs/current/sql-notify.html
     """

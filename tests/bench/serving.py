@@ -141,7 +141,7 @@ def _rows(where: Place) -> int:
 
 
 def _may_write(where: Place) -> bool:
-    """Tell whether a program that knows of nothing may write: it logs in anew, as the site does."""
+    """Return whether a program that knows of nothing may write: it logs in anew, as the site does."""
     with psycopg.connect(where.environment["DATABASE_URL"]) as connection:
         try:
             connection.execute("INSERT INTO shop_pageview (path, hits) VALUES ('beside', 0)")

@@ -62,7 +62,7 @@ def _note_what_is_told() -> None:
 
 
 def _write(key: int) -> bool:
-    """Write a row of one's own; tell whether it was taken."""
+    """Write a row of one's own; return whether it was taken."""
     from django.db import close_old_connections
     from django.db.models import F
 

@@ -56,7 +56,7 @@ def blemishes(page: Page, name: str, known: tuple[Known, ...] = ()) -> list[str]
 
 
 def overflows(page: Page) -> list[str]:
-    """Tell what makes a page wider than its screen."""
+    """Return what makes a page wider than its screen."""
     wide: list[str] = page.evaluate(
         """() => {
             const width = document.documentElement.clientWidth;
@@ -71,7 +71,7 @@ def overflows(page: Page) -> list[str]:
 
 
 def violations(page: Page, known: tuple[Known, ...] = ()) -> list[str]:
-    """Tell what axe-core finds, but for what is known: a rule and a selector."""
+    """Return what axe-core finds, but for what is known: a rule and a selector."""
     found = Axe().run(page).response["violations"]
     nodes = [(rule["id"], node) for rule in found for node in rule["nodes"]]
     return [

@@ -97,7 +97,7 @@ def status(_name: str = "") -> Told:
 
 
 def heard(_name: str = "") -> Told:
-    """Tell what was signalled to this process since it began."""
+    """Return what was signalled to this process since it began."""
     return {"changes": list(changes)}
 
 

@@ -146,7 +146,7 @@ _IS_ON = f"""SELECT EXISTS (SELECT FROM pg_db_role_setting s JOIN pg_database d 
 
 
 def is_read_only(made: Site) -> bool:
-    """Tell whether the switch is on, as PostgreSQL says."""
+    """Return whether the switch is on, as PostgreSQL says."""
     row = made.superuser.execute(_IS_ON).fetchone()
     return bool(row and row[0])
 

@@ -39,7 +39,7 @@ class Auditor:
         return bool(is_on), bool(is_on and kept)
 
     def is_quiet(self) -> bool:
-        """Tell whether no command's session is left: that of a killed one ends a moment after it."""
+        """Return whether no command's session is left: that of a killed one ends a moment after it."""
         with self._place.superuser() as connection:
             return connection.execute(_AT_WORK).fetchone() == (0,)
 

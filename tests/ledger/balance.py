@@ -50,7 +50,7 @@ class Outage:
     ended: float
 
     def excuses(self, entry: Entry) -> bool:
-        """Tell whether a client lost its connection by this outage and nothing else.
+        """Return whether a client lost its connection by this outage and nothing else.
 
         It may meet the loss later, but not once it has done a deed that began after the outage.
         """
@@ -127,7 +127,7 @@ def landed(refused: Iterable[str], rows: Rows) -> Iterator[str]:
 
 
 def is_skip(said: str) -> bool:
-    """Tell whether verify found sequences alone, none further on than a crash takes it."""
+    """Return whether verify found sequences alone, none further on than a crash takes it."""
     # The command puts a line of its own before them.
     lines = [line.strip() for line in said.strip().splitlines() if ": WRITTEN, or not to be told" not in line]
     found = [_SEQUENCE.fullmatch(line) for line in lines]

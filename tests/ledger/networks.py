@@ -62,7 +62,7 @@ class Namespace:
 
 
 def has_namespaces() -> bool:
-    """Tell whether this user may make network namespaces."""
+    """Return whether this user may make network namespaces."""
     return os.geteuid() == 0 and shutil.which("ip") is not None
 
 

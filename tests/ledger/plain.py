@@ -26,7 +26,7 @@ class Stubborn:
         self.last_words = ""
 
     def write(self) -> bool:
-        """Insert once; tell whether it was acknowledged."""
+        """Insert once; return whether it was acknowledged."""
         names = keys(self.client.name, next(self.client.numbers), self.client.random.choice((1, 1, 3)))
         fate = self.client.attempt("lost", lambda: self._insert(names), expected=self._is_refusal, keys=names)
         if self.connection is not None and (self.connection.closed or self._has_given_up()):
@@ -58,7 +58,7 @@ class Stubborn:
         return (error.sqlstate or self.last_words) in REFUSALS or self._has_given_up()
 
     def _has_given_up(self) -> bool:
-        """Tell whether psycopg left a command in the middle: its session ended by a reset, told by halves."""
+        """Return whether psycopg left a command in the middle: its session ended by a reset, told by halves."""
         status = self.connection.info.transaction_status if self.connection is not None else None
         return status is psycopg.pq.TransactionStatus.ACTIVE
 

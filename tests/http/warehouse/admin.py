@@ -61,7 +61,7 @@ class ShelfAdmin(Permissive, admin.ModelAdmin):
         return [*(path(name, self.admin_site.admin_view(view)) for name, view in own), *super().get_urls()]
 
     def nested(self, request: HttpRequest) -> JsonResponse:
-        """Tell what may be done in the inlines of an inline, which only packages draw."""
+        """Return what may be done in the inlines of an inline, which only packages draw."""
         (boxes,) = self.get_inline_instances(request)
         return JsonResponse(
             {"change": [each.has_change_permission(request) for each in boxes.get_inline_instances(request)]}
