@@ -107,7 +107,7 @@ def _look(request: HttpRequest) -> None:
 
 
 def _is_worth_a_thread(request: HttpRequest) -> bool:
-    """Return whether a look may bring news: Django gives each asynchronous request a thread without connections."""
+    """Return whether a look may bring news: Django gives an asynchronous request a thread without connections."""
     if not mode.follows():
         return False
     if is_read_only():

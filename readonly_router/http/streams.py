@@ -15,7 +15,7 @@ Refused = Callable[[ReadOnlyError | TwinLoginError | SessionEndedError], HttpRes
 
 
 def is_drawn(response: HttpResponseBase) -> bool:
-    """Return whether a response is worth drawing: a file writes nothing, an event stream may be silent for long."""
+    """Return whether a response is worth drawing: a file writes nothing, an event stream may be silent."""
     if not response.streaming or isinstance(response, FileResponse):
         return False
     return not str(response.get("Content-Type", "")).startswith("text/event-stream")
