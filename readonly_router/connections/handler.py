@@ -48,7 +48,7 @@ class PairedConnectionHandler(ConnectionHandler):
             and (
                 lead.wrapper.in_atomic_block and [*open_ones.values()] == [lead.wrapper]
                 if open_ones
-                else monotonic() - lead.looked < LOOK_SECONDS or lead.follower.is_quiet(lead)
+                else monotonic() - lead.looked < lead.follower.look_seconds or lead.follower.is_quiet(lead)
             )
         ):
             if lead.handed is not None:
@@ -243,14 +243,11 @@ def end_written_sessions() -> None:
 
 # -- following the switch
 
-# How often a thread looks for news, at most; a look costs a few microseconds.
-LOOK_SECONDS = 0.001
-
 
 def _follow(alias: str, twin: str) -> None:
     """Take the news from the connection that serves the alias, never within a transaction."""
     now = monotonic()
-    if now - held.looked.get(alias, NEVER) < LOOK_SECONDS:
+    if now - held.looked.get(alias, NEVER) < followers.of(alias).look_seconds:
         return
     if held.wrappers and (holds(alias) or holds(twin)):
         return

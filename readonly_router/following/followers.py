@@ -27,6 +27,8 @@ logger = logging.getLogger("readonly_router")
 
 # How often a process asks the catalog, at most, where nothing is pushed; the age at which a connection listens.
 ASK_SECONDS = 1.0
+# How often a thread looks for news, at most; a look costs a few microseconds.
+LOOK_SECONDS = 0.001
 # How often news leads to a question, at most: any login may NOTIFY, and as often as it likes.
 NEWS_SECONDS = 0.1
 # How long the twin's word holds that no switch keeps its writer out: one may well follow an outage.
@@ -47,7 +49,7 @@ class Lead(Protocol):
 class Follower:
     """What a process knows of the switch of one writer's alias, and when it last asked; its threads share it.
 
-    `clock` tells seconds, since whenever it likes; `ask_seconds` and `news_seconds` lie between questions.
+    `clock` tells seconds, since whenever it likes. The rest is what lies at least between questions, or looks.
     """
 
     def __init__(
@@ -56,7 +58,7 @@ class Follower:
         self.alias = alias
         self.clock = clock
         self.ask_seconds = ask_seconds
-        self.news_seconds = NEWS_SECONDS
+        self.look_seconds, self.news_seconds = LOOK_SECONDS, NEWS_SECONDS
         self._lock = threading.Lock()
         self.forget()
 

@@ -131,7 +131,7 @@ def wait_until_writable() -> None:
 def listen(monkeypatch: Any) -> psycopg.Connection[Any]:
     """Have the session that serves the alias listen now; from then on nothing is asked by age."""
     monkeypatch.setattr(followers.of("default"), "ask_seconds", 0.0)
-    monkeypatch.setattr(resolution, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(followers.of("default"), "look_seconds", 0.0)
     is_read_only()
     served = session()
     is_read_only()

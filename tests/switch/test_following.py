@@ -10,7 +10,6 @@ import pytest
 from django.db import connections
 
 from readonly_router import ReadOnlyError, get_status, is_read_only
-from readonly_router.connections import handler as resolution
 from readonly_router.following import followers
 from tests.example.shop.models import Tag
 from tests.harness.pairs import wait_for
@@ -45,7 +44,7 @@ def follower(shop: None) -> Iterator[None]:
 def asking(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that does not listen, and looks whenever it can."""
     settings.READONLY_ROUTER_LISTEN = False
-    monkeypatch.setattr(resolution, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(followers.of("default"), "look_seconds", 0.0)
 
 
 def look_often() -> None:

@@ -17,6 +17,7 @@ from psycopg.sql import SQL, Identifier
 
 from readonly_router import ReadOnlyError, SessionEndedError, get_status, is_read_only, mode
 from readonly_router.connections import handler as resolution
+from readonly_router.following import followers
 from readonly_router.http.refused import is_of_the_mode
 from readonly_router.middleware import ReadOnlyMiddleware
 from tests.example.shop.models import Product, Tag
@@ -141,7 +142,7 @@ def test_a_read_on_its_way_that_the_twin_cannot_answer_is_told_by_the_drivers_ow
 
 
 def test_a_read_on_its_way_is_served_however_recent_the_last_look(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resolution, "LOOK_SECONDS", NEVER)
+    monkeypatch.setattr(followers.of("default"), "look_seconds", NEVER)
     with ended_as_it_is_sent():
         assert Product.objects.count() == COUNT
 

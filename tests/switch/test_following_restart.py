@@ -117,7 +117,7 @@ def test_the_news_is_pushed_to_the_session_after_a_restart(
     on()
     reads_as()
     restart()
-    monkeypatch.setattr(resolution, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(followers.of(ALIAS), "look_seconds", 0.0)
     monkeypatch.setattr(followers.of(ALIAS), "ask_seconds", 0.0)
     reads_as()
     is_read_only(ALIAS)

@@ -25,6 +25,7 @@ from readonly_router import (
     writable,
 )
 from readonly_router.connections import handler as resolution
+from readonly_router.following import followers
 from tests.example.shop.models import Product, Tag
 from tests.harness.pairs import wait_for
 from tests.switch.follower import (
@@ -223,7 +224,7 @@ def test_threads_follow_together_and_a_change_is_signalled_once() -> None:
 
 
 def test_each_thread_leaves_its_own_session_when_another_met_the_switch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resolution, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(followers.of("default"), "look_seconds", 0.0)
     with at_once() as each:
         each(served_by)
         listen(monkeypatch)

@@ -11,7 +11,6 @@ import pytest
 from django.db import connections
 
 from readonly_router import ConfigurationError, is_read_only
-from readonly_router.connections import handler as resolution
 from readonly_router.following import followers
 from readonly_router.following.watch import watch_of
 from readonly_router.mark import MARKS, SETTING
@@ -43,7 +42,7 @@ def write() -> None:
 def listening(pair: Scratch, monkeypatch: pytest.MonkeyPatch) -> psycopg.Connection:
     """Return the writer's session, which listens; nothing is asked by age."""
     monkeypatch.setattr(followers.of(ALIAS), "ask_seconds", 0.0)
-    monkeypatch.setattr(resolution, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(followers.of(ALIAS), "look_seconds", 0.0)
     write()
     is_read_only(ALIAS)
     is_read_only(ALIAS)

@@ -11,7 +11,7 @@ import pytest
 from django.db import connection, connections, transaction
 
 from readonly_router import ModeError, ReadOnlyError, advisory, disable_writes, enable_writes, mode, writable
-from readonly_router.connections import handler as resolution
+from readonly_router.following import followers
 from readonly_router.mark import WRITABLE_LOCK
 from readonly_router.switch import catalog
 from tests.example.shop.models import Product, Tag
@@ -106,7 +106,7 @@ def test_a_session_that_began_read_only_does_not_stand_in_the_way(
     way: Way, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     on_at_once()
-    monkeypatch.setattr(resolution, "LOOK_SECONDS", NEVER)
+    monkeypatch.setattr(followers.of("default"), "look_seconds", NEVER)
     with connections["default"].cursor() as cursor:
         cursor.execute("SELECT 1")
     with way():

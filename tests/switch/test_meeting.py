@@ -152,7 +152,7 @@ def test_a_server_that_tells_no_identifier_is_met_all_the_same(pair: Scratch) ->
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look and ask as often as there is an occasion."""
     monkeypatch.setattr(followers.of(ALIAS), "ask_seconds", 0.0)
-    monkeypatch.setattr(resolution, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(followers.of(ALIAS), "look_seconds", 0.0)
 
 
 @pytest.mark.usefixtures("at_once")
