@@ -18,6 +18,8 @@ XIDS = 1 << 32
 OUTAGE_CLASSES = ("08", "57P")
 # How the drain ends a session, in PostgreSQL's words and in PgBouncer's.
 ENDED = ("57P01", "08P01")
+# Both at once are two answers to one BEGIN, of which psycopg shows neither.
+BOTH = re.compile(r"InternalError: received \d+ results from command 'BEGIN'")
 
 LATE, MISSING, LANDED = "rows committed later", "acknowledged rows missing", "refused rows that landed"
 READS, WRONG, UNTYPED = "failed reads", "wrong answers", "refusals untyped"
@@ -147,7 +149,8 @@ def judged(
 
 def _was_on_its_way(entry: Entry) -> bool:
     """Return whether a write's session was ended with it on its way: nobody can tell what became of it."""
-    return entry.kind == "lost" and entry.facts["sqlstate"] in ENDED
+    facts = entry.facts
+    return entry.kind == "lost" and (facts["sqlstate"] in ENDED or bool(BOTH.match(facts["error"])))
 
 
 def _story(entry: Entry, steps: Sequence[tuple[float, str]]) -> str:

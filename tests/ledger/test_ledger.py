@@ -112,9 +112,18 @@ def test_a_failure_is_excused_by_an_outage_alone(found: Entry, claims: list[str]
     assert [claim for claim, _ in balance.judged([found], [OUTAGE], [])] == claims
 
 
-@pytest.mark.parametrize(("sqlstate", "claims"), [("57P01", []), ("08P01", []), ("", [balance.UNTYPED])])
+@pytest.mark.parametrize(
+    ("sqlstate", "error", "claims"),
+    [
+        ("57P01", "OperationalError", []),
+        ("08P01", "OperationalError", []),
+        ("", "InternalError: received 2 results from command 'BEGIN'", []),
+        ("", "OperationalError", [balance.UNTYPED]),
+        ("", "InternalError: received 2 results from command 'INSERT'", [balance.UNTYPED]),
+    ],
+)
 def test_a_write_whose_session_was_ended_with_it_on_its_way_may_go_without_a_refusal(
-    sqlstate: str, claims: list[str]
+    sqlstate: str, error: str, claims: list[str]
 ) -> None:
-    found = replace(failure(at=9.0, sqlstate=sqlstate), kind="lost")
+    found = replace(failure(at=9.0, sqlstate=sqlstate, error=error), kind="lost")
     assert [claim for claim, _ in balance.judged([found], [], [])] == claims
