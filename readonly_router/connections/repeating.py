@@ -127,12 +127,12 @@ def _alone(session: Any, run: Callable[[], Any]) -> Any:
 
 def _read_only(cursor: MemberCursor, run: Callable[[], Any]) -> Any:
     session = cursor.cursor.connection
-    session.execute("BEGIN READ ONLY", prepare=False)
+    watch.plain_cursor(session).execute("BEGIN READ ONLY", prepare=False)
     try:
         result = _alone(session, run)
         if cursor.cursor.description is None:
             raise Error("It returns no rows, so it was no read.")
-        session.execute("COMMIT", prepare=False)
+        watch.plain_cursor(session).execute("COMMIT", prepare=False)
     finally:
         session.rollback()
     return result

@@ -13,6 +13,7 @@ from ..conf import ProcessMode
 from ..databases import same_login
 from ..errors import ConfigurationError
 from ..following import followers
+from ..following.watch import plain_cursor
 
 
 def starts_read_only(connection: Any) -> bool:
@@ -48,12 +49,16 @@ def start_read_only(connection: Any) -> bool:
     if starts_read_only(connection):
         return False
     # One statement, that sets nothing in the session of another role: a pooler may log everybody in as one user.
-    row = connection.execute(
-        "SELECT session_user::pg_catalog.text, CASE"
-        " WHEN session_user OPERATOR(pg_catalog.=) %s::pg_catalog.text"
-        " THEN pg_catalog.set_config('default_transaction_read_only', 'on', false) END",
-        [connection.info.user],
-    ).fetchone()
+    row = (
+        plain_cursor(connection)
+        .execute(
+            "SELECT session_user::pg_catalog.text, CASE"
+            " WHEN session_user OPERATOR(pg_catalog.=) %s::pg_catalog.text"
+            " THEN pg_catalog.set_config('default_transaction_read_only', 'on', false) END",
+            [connection.info.user],
+        )
+        .fetchone()
+    )
     if row is None or row[0] != connection.info.user:
         raise ConfigurationError(
             f"The twin's login '{connection.info.user}' became role '{row and row[0]}' on the way (a pooler's "

@@ -14,6 +14,7 @@ from psycopg import sql
 from .. import conf
 from ..mark import EVENTS, MARKED, SETTING, WRITABLE_LOCK
 from ..mode import Switch
+from .watch import plain_cursor
 
 logger = logging.getLogger("readonly_router")
 
@@ -61,6 +62,8 @@ _ASK = """SELECT pg_catalog.pg_backend_pid(), pg_catalog.pg_is_in_recovery(),
                OR %(writer)s::pg_catalog.text OPERATOR(pg_catalog.=) ''
                   AND r.rolname OPERATOR(pg_catalog.<>) %(twin)s::pg_catalog.text)
           AND c OPERATOR(pg_catalog.=) ANY (%(marked)s::pg_catalog.text[])) m"""
+_PATIENCE = """SELECT pg_catalog.set_config('statement_timeout', '0', true),
+    pg_catalog.set_config('lock_timeout', '0', true)"""
 # Where Django finds the table of events, if it is the site's: where PUBLIC may create in a schema of the site's
 # path, anybody can make one of that name, with code that would run as whoever reads it.
 _TABLE = """SELECT n.nspname::pg_catalog.text, c.relname::pg_catalog.text FROM pg_catalog.pg_class c
@@ -89,12 +92,31 @@ _OPEN = """SELECT (SELECT pg_catalog.set_config(%(setting)s::pg_catalog.text, 'o
     WHERE l.got)"""
 
 
+def ask(connection: Any, query: Any, said: Mapping[str, Any]) -> Any:
+    """Return the first row of a question of ours, whatever the application made of its session.
+
+    Where a timeout of the application's cuts it short, once more without one, in a transaction of its own.
+    """
+    try:
+        return _row(connection, query, said)
+    except (psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable):
+        if not connection.autocommit:
+            connection.rollback()
+        with connection.transaction():
+            _row(connection, _PATIENCE, {})
+            return _row(connection, query, said)
+
+
+def _row(connection: Any, query: Any, said: Mapping[str, Any]) -> Any:
+    return plain_cursor(connection).execute(query, said, prepare=False).fetchone()
+
+
 def answer_of(alias: str, writer: str, connection: Any) -> Answer:
     """Ask for the switch of an alias whose writer logs in by a name, empty where that is not known."""
     # Any role's mark counts then, but not what the twin gave itself.
     twin = named_login(conf.twins()[alias])
     said = {"writer": writer, "twin": twin, "marked": MARKED}
-    row = connection.execute(_ASK, said, prepare=False).fetchone()
+    row = ask(connection, _ASK, said)
     pid, standby, position, mark, version, oid, started = row
     return Answer(
         pid=pid,
@@ -110,10 +132,9 @@ def said_of(alias: str, writer: str, connection: Any) -> Switch:
     """Return what the operator said; a table that is not there, or not readable, tells nothing."""
     try:
         said = {"writer": writer, "alias": alias, "table": EVENTS}
-        row = connection.execute(_TABLE, said, prepare=False).fetchone()
+        row = ask(connection, _TABLE, said)
         if row is not None:
-            query = sql.SQL(_EVENT).format(sql.Identifier(*row))
-            row = connection.execute(query, said, prepare=False).fetchone()
+            row = ask(connection, sql.SQL(_EVENT).format(sql.Identifier(*row)), said)
     except psycopg.Error as error:
         if connection.broken:
             raise  # the session ended meanwhile: that is not for the one who asked to overlook
@@ -124,7 +145,7 @@ def said_of(alias: str, writer: str, connection: Any) -> Switch:
 
 def is_opened(connection: Any) -> bool:
     """Let a session write to its end; return whether it may, which it may not while the switch is being thrown."""
-    row = connection.execute(_OPEN, {"setting": SETTING, "lock": WRITABLE_LOCK}, prepare=False).fetchone()
+    row = ask(connection, _OPEN, {"setting": SETTING, "lock": WRITABLE_LOCK})
     # Not rolled back, which would take the setting back.
     if not connection.autocommit:
         connection.commit()

@@ -21,7 +21,7 @@ from ..mode import Status, Switch
 from ..signals import read_only_changed
 from . import answers
 from .answers import Answer, Instance
-from .watch import Watch, can_tell, has_ended, watch_of
+from .watch import Watch, can_tell, has_ended, plain_cursor, watch_of
 
 logger = logging.getLogger("readonly_router")
 
@@ -193,7 +193,10 @@ class Follower:
             self._ask_if_needed(connection, watch)
         except psycopg.Error as error:
             self._tell_unanswered(error)
-            return False
+            if connection.closed:
+                return False
+            if not connection.autocommit:
+                connection.rollback()  # what the question began
         # It may have heard just now that the switch which made it read-only is off.
         return not watch.fenced or mode.is_read_only(self.alias)
 
@@ -240,7 +243,7 @@ class Follower:
         answer = self.ask(connection)
         watch.pushed = conf.listen() and answer.pid == connection.info.backend_pid and connection.autocommit
         if watch.pushed:
-            connection.execute("LISTEN readonly_router", prepare=False)
+            plain_cursor(connection).execute("LISTEN readonly_router", prepare=False)
             # Only now: a switch between the first answer and LISTEN is told by neither.
             self.ask(connection)
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import psycopg
 from psycopg.pq import TransactionStatus
+from psycopg.rows import tuple_row
 
 from ..mark import CHANNEL
 
@@ -64,6 +65,11 @@ class Watch:
 def can_tell(connection: Any) -> bool:
     """Return whether a connection is psycopg 3's: a check tells of another driver, which is not followed."""
     return hasattr(connection, "pgconn")
+
+
+def plain_cursor(connection: Any) -> psycopg.Cursor[tuple[Any, ...]]:
+    """Return a cursor for our own questions: the application's may make other rows, or do more than execute."""
+    return psycopg.Cursor(connection, row_factory=tuple_row)
 
 
 def watch_of(connection: Any) -> Watch:

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import psycopg
+import pytest
 from django.db import connection, connections
-from django.db.backends.postgresql.base import Cursor
 from django.db.backends.signals import connection_created
 
 from readonly_router import is_read_only
@@ -141,41 +141,41 @@ def listen(monkeypatch: Any) -> psycopg.Connection[Any]:
 
 
 @contextmanager
-def sent_on(served: psycopg.Connection[Any]) -> Iterator[list[str]]:
-    """Collect the statements that a session sends, the package's own among them."""
-    sent: list[str] = []
-    before = served.cursor_factory
-    served.cursor_factory = noting(sent)
-    try:
+def sent_on(*served: psycopg.Connection[Any]) -> Iterator[list[str]]:
+    """Collect the statements that sessions send, by whatever cursor, the package's own among them."""
+    with _noted([*served]) as sent:
         yield sent
-    finally:
-        served.cursor_factory = before
 
 
 @contextmanager
 def sent_on_new() -> Iterator[list[str]]:
     """Collect the statements of sessions that are opened in the block, after Django's own."""
-    sent: list[str] = []
+    opened: list[psycopg.Connection[Any]] = []
 
     def note(connection: Any, **_: Any) -> None:
-        connection.connection.cursor_factory = noting(sent)
+        opened.append(connection.connection)
 
     connection_created.connect(note)
     try:
-        yield sent
+        with _noted(opened) as sent:
+            yield sent
     finally:
         connection_created.disconnect(note)
 
 
-def noting(sent: list[str]) -> type[Cursor]:
-    """Return psycopg's cursor as Django uses it, which notes what it executes."""
+@contextmanager
+def _noted(sessions: list[psycopg.Connection[Any]]) -> Iterator[list[str]]:
+    sent: list[str] = []
+    execute = psycopg.Cursor.execute
 
-    class Noting(Cursor):
-        def execute(self, query: Any, *args: Any, **kwargs: Any) -> Any:
+    def noting(cursor: psycopg.Cursor[Any], query: Any, *args: Any, **kwargs: Any) -> Any:
+        if cursor.connection in sessions:
             sent.append(str(query))
-            return super().execute(query, *args, **kwargs)
+        return execute(cursor, query, *args, **kwargs)
 
-    return Noting
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(psycopg.Cursor, "execute", noting)
+        yield sent
 
 
 def questions(sent: list[str]) -> int:
