@@ -28,11 +28,13 @@ class ReadOnlyRouter:
         install()
 
     def db_for_read(self, model: type[Model], **hints: Any) -> str | None:
-        if not hints and mode.open_at == (mode.apart() or mode.generation):
+        if mode.open_at == (mode.apart() or mode.generation) and not (hints and _is_of_a_twin(hints)):
             return None
         return self._route("db_for_read", model, hints)
 
     def db_for_write(self, model: type[Model], **hints: Any) -> str | None:
+        if mode.open_at == (mode.apart() or mode.generation) and not (hints and _is_of_a_twin(hints)):
+            return None
         return self._route("db_for_write", model, hints)
 
     def allow_relation(self, obj1: Model, obj2: Model, **_hints: Any) -> bool | None:
@@ -62,6 +64,12 @@ class ReadOnlyRouter:
         others = (other for other in router.routers if not isinstance(other, ReadOnlyRouter))
         answers = (getattr(other, action)(model, **hints) for other in others if hasattr(other, action))
         return next(filter(None, answers), None)
+
+
+def _is_of_a_twin(hints: dict[str, Any]) -> bool:
+    """Return whether a query is about an instance that was read by a twin."""
+    instance = hints.get("instance")
+    return instance is not None and instance._state.db in conf.writers()
 
 
 def _writer(alias: str | None) -> str | None:
