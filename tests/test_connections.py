@@ -9,6 +9,7 @@ import time
 import psycopg
 import pytest
 from django.db import DatabaseError, close_old_connections, connection, connections, transaction
+from django.db.backends.postgresql.base import DatabaseWrapper
 from django.db.utils import ProgrammingError
 from django.test import override_settings
 
@@ -323,3 +324,10 @@ def test_a_refusal_survives_pickling() -> None:
         Tag.objects.create(name="refused")
     again = pickle.loads(pickle.dumps(refusal.value))
     assert (again.alias, again.sqlstate, str(again)) == ("readonly", "25006", str(refusal.value))
+
+
+@pytest.mark.parametrize("alias", ["default", "readonly"])
+def test_a_wrapper_has_its_engines_name(alias: str) -> None:
+    kind = type(connections[alias])
+    assert (kind.__module__, kind.__qualname__) == (DatabaseWrapper.__module__, DatabaseWrapper.__qualname__)
+    assert repr(connections[alias]) == f"<DatabaseWrapper vendor='postgresql' alias='{alias}'>"

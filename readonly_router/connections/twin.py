@@ -82,7 +82,10 @@ class Twin(PairMember):
 
 @lru_cache
 def paired(base: Any, *, twin: bool) -> type[BaseDatabaseWrapper]:
-    """Return the wrapper class of the engine as a member of a pair; one class per engine and side."""
+    """Return the wrapper class of the engine as a member of a pair; one class per engine and side.
+
+    Under the engine's own name, by which tools know it.
+    """
+    names = {"__module__": base.__module__, "__qualname__": base.__qualname__}
     member = Twin if twin else Writer
-    attributes = {"__module__": __name__, "engine_make_cursor": base.make_cursor}
-    return type(member.__name__, (member, base), attributes)
+    return type(base.__name__, (member, base), {**names, "engine_make_cursor": base.make_cursor})
