@@ -8,15 +8,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.db import connection, connections, transaction
+from django.db import OperationalError, connection, connections, transaction
 from django.db.backends.signals import connection_created
-from django.test import Client, RequestFactory, override_settings
+from django.test import Client, RequestFactory, SimpleTestCase, override_settings
 
 from readonly_router import get_status, is_read_only, skip_in_read_only, writable
 from readonly_router.connections import asking
 from readonly_router.following import followers
 from readonly_router.views import status
 from tests.database import entry
+from tests.example.shop.models import Tag
 from tests.switch.follower import flipped, following_anew, sent_on_new, session
 
 NOBODY = {"USER": "nobody_of_that_name"}
@@ -151,3 +152,19 @@ def test_where_a_test_forbids_queries_it_is_said_that_nothing_is_known(
         found = get_status()
     assert (found.read_only, found.known) == (False, False)
     assert f"{UNKNOWN} (Database access not allowed" in caplog.text
+
+
+class WriterAlone(SimpleTestCase):
+    """A test case of a project that allows the writer's alias and nothing else."""
+
+    databases = frozenset({"default"})
+
+
+def test_where_a_test_allows_the_writer_alone_its_own_error_is_told() -> None:
+    with entry("default", **NOBODY):
+        WriterAlone._add_databases_failures()
+        try:
+            with pytest.raises(OperationalError, match="nobody_of_that_name"):
+                Tag.objects.count()
+        finally:
+            WriterAlone._remove_databases_failures()
