@@ -30,7 +30,8 @@ class Held(threading.local):
 
     `handed` is the writer's alias whose look-up led to the twin last: another thread may meet the end of the
     switch between that and the transaction. `looked` is when this thread last looked for news of a writer's alias,
-    and `served` whose own connection served it then.
+    `served` whose own connection the switch led it to, `leaving` the one it left that is still to be closed, and
+    `led` where the alias led last, whatever led it there.
     """
 
     def __init__(self) -> None:
@@ -38,6 +39,8 @@ class Held(threading.local):
         self.handed = ""
         self.looked: dict[str, float] = {}
         self.served: dict[str, str] = {}
+        self.leaving: dict[str, Member] = {}
+        self.led: dict[str, str] = {}
         self.leads: dict[str, Lead] = {}
 
 

@@ -13,6 +13,7 @@ from ..following import looking
 from ..following.watch import can_tell
 from . import twin_logins
 from .blocks import TwinCursor
+from .engines import Tenanted
 from .held import held
 from .meeting import refuse_elsewhere
 from .member import PairMember, Writer
@@ -85,4 +86,5 @@ def paired(base: Any, *, twin: bool) -> type[BaseDatabaseWrapper]:
     """Return the wrapper class of the engine as a member of a pair; one class per engine and side."""
     member = Twin if twin else Writer
     attributes = {"__module__": __name__, "engine_make_cursor": base.make_cursor}
-    return type(member.__name__, (member, base), attributes)
+    tenanted = (Tenanted,) if hasattr(base, "set_tenant") else ()
+    return type(member.__name__, (*tenanted, member, base), attributes)
