@@ -83,6 +83,12 @@ def note_name(twin: str) -> None:
         wrapper.named = True
 
 
+def begin_request(wrapper: Any) -> None:
+    """Know of no tenant's block that goes on: a request begins with none."""
+    if isinstance(wrapper, Tenanted):
+        wrapper.named = None
+
+
 def forget_session(wrapper: Any) -> None:
     """Let the engine set the tenant again: its connection leads to another session by now."""
     if isinstance(wrapper, Tenanted):

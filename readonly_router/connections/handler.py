@@ -229,6 +229,7 @@ def begin_request() -> None:
     for wrapper in connections.all(initialized_only=True):
         if isinstance(wrapper, PairMember) and not wrapper.in_atomic_block:
             wrapper.begin_work()
+            engines.begin_request(wrapper)
 
 
 def any_read_only() -> bool:

@@ -24,7 +24,9 @@ ALLOWED = {
     ),
 }
 # These ask on connections that Django opened. Every other module is handed sessions of `logins`.
-ON_DJANGOS = {"following.looking", "connections.twin_sessions", "connections.repeating", "views"}
+ON_DJANGOS = {"following.looking", "views"} | {
+    f"connections.{name}" for name in ("along", "repeating", "twin_sessions")
+}
 
 
 def calls(tree: ast.Module) -> Iterator[tuple[str, ast.Call]]:
