@@ -24,6 +24,9 @@ READONLY_ROUTER_REPLICAS: Sequence[str] = ()
 # Have PostgreSQL push the news of the switch (LISTEN); False asks once a second instead.
 READONLY_ROUTER_LISTEN: bool = True
 
+# Parameters with a dot ("app.tenant") that the application SETs on its sessions: PostgreSQL lists them nowhere.
+READONLY_ROUTER_PARAMETERS: Sequence[str] = ()
+
 # Defaults of `manage.py read_only on`: seconds, or as people write them ("90s", "5m", "1h").
 READONLY_ROUTER_GRACE: str | float = "5s"
 READONLY_ROUTER_DEADLINE: str | float = "30s"
@@ -126,6 +129,11 @@ def listen() -> bool:
     return values.truth(*_setting("LISTEN"))
 
 
+def parameters() -> tuple[str, ...]:
+    """Return the names of the application's own parameters, which no catalog lists."""
+    return values.texts(*_setting("PARAMETERS"))
+
+
 def grace() -> float:
     """Return how many seconds a busy session may go on after the switch."""
     return values.duration(*_setting("GRACE"))
@@ -204,6 +212,6 @@ setting_changed.connect(_forget)
 # What raises ConfigurationError where a setting holds something else: asked as a process starts, and by the
 # checks. The pairs have a check of their own.
 SETTLED = (
-    *(listen, grace, deadline, fence, unsafe_methods, exempt, skipped, session_store, visitors_are_anonymous),
-    retry_after,
+    *(listen, parameters, grace, deadline, fence, unsafe_methods, exempt, skipped, session_store),
+    *(visitors_are_anonymous, retry_after),
 )

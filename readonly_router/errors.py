@@ -58,7 +58,7 @@ class TwinLoginError(ReadOnlyRouterError, OperationalError):
 
 
 class SessionEndedError(ReadOnlyRouterError, OperationalError):
-    """The switch moved while a session was in use, and the session ended; what was set on it is gone."""
+    """The switch moved while a session was in use; it ended, or was left, and the message says what is gone."""
 
     # As of a ReadOnlyError.
     alias: str = ""

@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).parents[1] / "readonly_router"
 # The modules that may hold a query of their own; statements only composes what others run.
 WITH_SQL = {
     *("advisory", "logins", "views", "following.answers", "following.followers"),
-    *(f"connections.{name}" for name in ("repeating", "twin_sessions")),
+    *(f"connections.{name}" for name in ("along", "repeating", "twin_sessions")),
     *(f"roles.{name}" for name in ("alike", "apply", "catalog", "drop", "likeness", "other_rights", "prove")),
     *("roles.questions", "roles.targets"),
     *(f"switch.{name}" for name in ("catalog", "drain", "events", "flip", "preflight", "standing", "targets")),

@@ -19,7 +19,7 @@ from ..durations import NEVER
 from ..errors import ReadOnlyRouterError
 from ..following import followers
 from ..following.watch import can_tell, has_ended
-from . import repeating
+from . import along, engines, repeating
 from .held import Lead, forget_what_is_over, held, holds
 from .member import PairMember, Writer
 from .translation import TwinAlias
@@ -146,6 +146,10 @@ def _conclude(alias: str) -> str:
     forget_what_is_over()
     generation, twin = mode.here(), conf.twins().get(alias)
     serving = _resolve(alias, twin)
+    if twin is not None:
+        engines.lead(alias, serving)
+    elif alias in conf.writers():
+        engines.note_name(alias)
     wrapper = cast(PairedConnectionHandler, connections).own(serving)
     follows = twin is not None and mode.follows()
     passing = (
@@ -153,7 +157,10 @@ def _conclude(alias: str) -> str:
         # A transaction keeps it.
         or (twin is not None and mode.is_read_only(alias) != (serving == twin))
         # A session is still to be left, or another than the one that serves carries the news.
-        or (follows and (held.served.get(alias, alias) != serving or serving in conf.replicas()))
+        or (
+            follows
+            and (held.served.get(alias, alias) != serving or alias in held.leaving or serving in conf.replicas())
+        )
     )
     if wrapper is not None and not passing:
         held.leads[alias] = Lead(
@@ -173,21 +180,24 @@ def _resolve(alias: str, twin: str | None) -> str:
         return alias
     if mode.follows():
         _follow(alias, twin)
-    if mode.is_read_only(alias):
-        if holds(alias) or _has_begun_by_hand(alias):
+        read_only = _change_over(alias, twin)
+    else:
+        read_only = mode.is_read_only(alias)
+    if read_only:
+        if holds(alias) or _has_begun_by_hand(alias, alias):
             return alias
         held.handed = alias
         return twin
-    if held.wrappers and mode.scope() is None and holds(twin):
+    if mode.scope() is None and ((held.wrappers and holds(twin)) or _has_begun_by_hand(alias, twin)):
         return twin
     return alias
 
 
-def _has_begun_by_hand(alias: str) -> bool:
-    """Return whether this thread has not left the writer yet, within a BEGIN that Django knows nothing of."""
-    if not mode.follows() or held.served.get(alias, alias) != alias:
+def _has_begun_by_hand(alias: str, served: str) -> bool:
+    """Return whether this thread is still served by one of a pair, within a BEGIN that Django knows nothing of."""
+    if not mode.follows() or held.served.get(alias, alias) != served:
         return False
-    wrapper = cast(PairedConnectionHandler, connections).own(alias)
+    wrapper = cast(PairedConnectionHandler, connections).own(served)
     return wrapper is not None and cast(PairMember, wrapper).has_begun_by_hand()
 
 
@@ -221,6 +231,7 @@ def begin_request() -> None:
     for wrapper in connections.all(initialized_only=True):
         if isinstance(wrapper, PairMember) and not wrapper.in_atomic_block:
             wrapper.begin_work()
+            engines.begin_request(wrapper)
 
 
 def any_read_only() -> bool:
@@ -270,27 +281,44 @@ def _follow(alias: str, twin: str) -> None:
             return  # what was set on it is gone: each statement says so, to the end of the request
         # It ended by the drain, a restart. The new session knows how things stand.
         wrapper.close()
-        if lost:
-            _owe(alias, twin)
         mode.loosen(alias)
         cast(PairMember, wrapper).ended = True
         _connect(wrapper)
-    serving = twin if mode.is_read_only(alias) else alias
-    if held.served.get(alias, alias) != serving:
-        _leave(handler.own(alias if serving == twin else twin), alias, serving)
+        if lost:
+            repeating.owe(alias, repeating.GONE.format(alias))
 
 
-def _owe(alias: str, twin: str) -> None:
-    """Let the next statement of the alias say, once, that what was set on its session is gone."""
-    handler = cast(PairedConnectionHandler, connections)
-    for each in (alias, twin):
-        cast(PairMember, handler.real(each)).owes_error = True
+def _change_over(alias: str, twin: str) -> bool:
+    """Return whether the alias is read-only; where that is news, what its session holds goes along.
 
-
-def _leave(left: BaseDatabaseWrapper | None, alias: str, serving: str) -> None:
-    """Close the session that the switch left behind in this thread, now or as soon as it can be."""
-    if left is None or in_event_loop() or cast(PairMember, left).retire():
+    The session left behind is closed, now or as soon as it can be. Not in an event loop, which can ask nothing.
+    """
+    read_only = mode.is_read_only(alias)
+    served, serving = held.served.get(alias, alias), twin if read_only else alias
+    if in_event_loop() or (held.wrappers and (holds(alias) or holds(twin))) or _has_begun_by_hand(alias, served):
+        return read_only
+    if served != serving:
+        left = cast(PairMember | None, cast(PairedConnectionHandler, connections).own(served))
         held.served[alias] = serving
+        held.leaving.pop(alias, None)
+        if left is not None:
+            _go_along(alias, left, serving)
+            held.leaving[alias] = cast(Any, left)
+    if alias in held.leaving and held.leaving[alias].retire():
+        del held.leaving[alias]
+    return read_only
+
+
+def _go_along(alias: str, left: PairMember, serving: str) -> None:
+    """Let what the application set on a session go along; what cannot is said by the next statement, once."""
+    state, said = along.state_of(cast(Any, left)), left.owes_error
+    if state != along.NOTHING:
+        member = cast(PairedConnectionHandler, connections).real(serving)
+        _connect(member)
+        if lost := along.give(state, cast(Any, member)):
+            said = along.LEFT.format(alias, ", ".join(lost))
+    if said:
+        repeating.owe(alias, said)
 
 
 def _connect(wrapper: BaseDatabaseWrapper) -> None:

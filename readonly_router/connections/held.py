@@ -32,7 +32,8 @@ class Held(threading.local):
 
     `handed` is the writer's alias whose look-up led to the twin last: another thread may meet the end of the
     switch between that and the transaction. `looked` is when this thread last looked for news of a writer's alias,
-    and `served` whose own connection served it then.
+    `served` whose own connection the switch led it to, `leaving` the one it left that is still to be closed, and
+    `led` where the alias led last, whatever led it there.
     """
 
     def __init__(self) -> None:
@@ -40,6 +41,8 @@ class Held(threading.local):
         self.handed = ""
         self.looked: dict[str, float] = {}
         self.served: dict[str, str] = {}
+        self.leaving: dict[str, Member] = {}
+        self.led: dict[str, str] = {}
         self.leads: dict[str, Lead] = {}
 
 

@@ -16,7 +16,7 @@ from psycopg.pq import TransactionStatus
 from .. import conf, mode
 from ..errors import ReadOnlyError
 from ..following import followers, watch
-from . import repeating
+from . import engines, repeating
 from .cursors import TranslatingCursor, of_the_server, over
 from .held import held
 from .refusals import ENDED, READ_ONLY_TRANSACTION, sqlstate_of
@@ -41,8 +41,8 @@ class PairMember(_Wrapper):
     ended = False
     # The session did something in this request, or since close_old_connections: it may hold what another lacks.
     used = False
-    # And it ended as the switch moved: the next statement is to say so.
-    owes_error = False
+    # What the next statement is to say: that something was lost as the switch moved.
+    owes_error = ""
     # Whose session the open block goes on with, where its own ended.
     lender: PairMember | None = None
     engine_make_cursor: Any
@@ -93,6 +93,11 @@ class PairMember(_Wrapper):
         super().connect()
         self.used = False
 
+    def close(self) -> None:
+        """Close; who closes a connection counts on nothing that was set on it."""
+        super().close()
+        self.owes_error = ""
+
     def close_if_unusable_or_obsolete(self) -> None:
         """Begin another block of work: Django calls this around requests, and loops are to call it."""
         super().close_if_unusable_or_obsolete()
@@ -101,7 +106,7 @@ class PairMember(_Wrapper):
 
     def begin_work(self) -> None:
         """Take whatever was done on the session for done with: nothing to come goes on with it."""
-        self.used = self.owes_error = False
+        self.used, self.owes_error = False, ""
 
     def taking_over(self, session: Any, *, handed: bool) -> BaseDatabaseWrapper | None:
         """Return the connection for a cursor that was kept while the mode closed its session; None if it did not.
@@ -125,6 +130,7 @@ class PairMember(_Wrapper):
         repeating.learn(writer_of(self), lender)
         self._close()
         self.connection, self.lender = lender.connection, lender
+        engines.forget_session(self)
         self.connection.set_autocommit(False)
         self.connection.set_read_only(True)
 

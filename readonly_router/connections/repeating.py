@@ -17,6 +17,7 @@ from .. import conf, logins, mode
 from ..errors import ReadOnlyRouterError, SessionEndedError
 from ..following import followers, watch
 from ..following.answers import Answer
+from . import engines
 from .protocols import Member, MemberCursor
 from .refusals import ENDED, sqlstate_of
 from .translation import writer_of
@@ -24,6 +25,10 @@ from .translation import writer_of
 CONNECT_TIMEOUT_SECONDS = 3
 # Looked up once: this is compared for every query.
 _IDLE = TransactionStatus.IDLE
+GONE = (
+    "The session that served '{}' ended as its switch moved, and what was set on it is gone; whether its last "
+    "statement was done is not known. Look, and try again."
+)
 
 
 def is_first(member: Member, session: Any) -> bool:
@@ -66,20 +71,22 @@ def _answer(alias: str) -> Answer | None:
 
 
 def ended_in_use(member: Member) -> SessionEndedError:
-    """Return the error of a session that had been used, and ended as the switch moved.
+    """Return the error of a session that had been used and ended as the switch moved, or of what it left behind.
 
     Once, but in a request: there each statement meets it to the end.
     """
-    alias = str(member.alias)
+    said = member.owes_error or GONE.format(writer_of(member))
     if not (mode.is_pinned() or member.in_atomic_block):
-        member.close()
-        for each in (writer_of(member), conf.twins()[writer_of(member)]):
-            cast(Any, connections).real(each).begin_work()
-    return SessionEndedError.of(
-        f"The session that served '{writer_of(member)}' ended as its switch moved, and what was set on it is "
-        "gone; whether its last statement was done is not known. Look, and try again.",
-        alias=alias,
-    )
+        if not member.owes_error:
+            member.close()
+        owe(writer_of(member), said if engines.swallows(member) else "")
+    return SessionEndedError.of(said, alias=str(member.alias))
+
+
+def owe(alias: str, said: str) -> None:
+    """Let the next statement of a writer's alias raise an error that says so, whichever session serves it."""
+    for each in (alias, conf.twins()[alias]):
+        cast(Any, connections).real(each).owes_error = said
 
 
 def send_again(cursor: MemberCursor, run: Callable[[], Any]) -> Any:
@@ -90,12 +97,13 @@ def send_again(cursor: MemberCursor, run: Callable[[], Any]) -> Any:
     member = cursor.db
     with suppress(psycopg.Error):
         cursor.cursor.close()
-    alias = writer_of(member)
+    lost, alias = cursor.cursor, writer_of(member)
     # Methods of our handler, which the stubs of django.db.connections cannot know.
     twin = cast(Member, cast(Any, connections).real(conf.twins()[alias]))
     if member.in_atomic_block:
         member.borrow(twin)
-        cursor.cursor = member.create_cursor()
+        # The engine's: it may have to set its tenant first.
+        cursor.cursor = member.cursor().cursor
         result = _alone(member.connection, run)
     else:
         if member is twin or not mode.is_pinned():
@@ -105,8 +113,15 @@ def send_again(cursor: MemberCursor, run: Callable[[], Any]) -> Any:
         twin.ensure_connection()
         learn(alias, twin)
         twin.used = True
-        cursor.cursor, cursor.db, cursor.handed = twin.create_cursor(), twin, cursor.handed or not member.is_twin
-        result = _read_only(cursor, run)
+        engines.hand_over(member, twin)
+        try:
+            cursor.cursor, cursor.db = twin.cursor().cursor, twin
+            result = _read_only(cursor, run)
+        except BaseException:
+            # An engine that swallows the error would go on with it, on a session that lacks what it was to set.
+            cursor.cursor, cursor.db = lost, member
+            raise
+        cursor.handed = cursor.handed or not member.is_twin
         if member is not twin:
             member.close()
     mode.loosen(alias)

@@ -14,6 +14,7 @@ from ..following import followers
 from ..following.watch import can_tell
 from . import twin_logins
 from .blocks import TwinCursor
+from .engines import Tenanted
 from .held import held
 from .meeting import refuse_elsewhere
 from .member import PairMember, Writer
@@ -88,4 +89,5 @@ def paired(base: Any, *, twin: bool) -> type[BaseDatabaseWrapper]:
     """
     names = {"__module__": base.__module__, "__qualname__": base.__qualname__}
     member = Twin if twin else Writer
-    return type(base.__name__, (member, base), {**names, "engine_make_cursor": base.make_cursor})
+    tenanted = (Tenanted,) if hasattr(base, "set_tenant") else ()
+    return type(base.__name__, (*tenanted, member, base), {**names, "engine_make_cursor": base.make_cursor})

@@ -24,12 +24,8 @@ ALLOWED = {
     ),
 }
 # These ask on connections that Django opened. Every other module is handed sessions of `logins`.
-ON_DJANGOS = {
-    "following.answers",
-    "following.followers",
-    "connections.twin_sessions",
-    "connections.repeating",
-    "views",
+ON_DJANGOS = {"following.answers", "following.followers", "views"} | {
+    f"connections.{name}" for name in ("along", "repeating", "twin_sessions")
 }
 
 
