@@ -6,6 +6,16 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db.utils import DatabaseError, OperationalError
 
 
+def message(error: BaseException) -> str:
+    """Return what an error says, without PostgreSQL's detail and hint, which may tell of data.
+
+    https://www.psycopg.org/psycopg3/docs/api/errors.html#psycopg.errors.Diagnostic
+    """
+    diagnostic = getattr(error, "diag", None)
+    said = diagnostic.message_primary if diagnostic is not None else None
+    return " ".join((said or str(error).partition("\n")[0]).split())
+
+
 class ReadOnlyRouterError(Exception):
     """Something about read-only mode needs your attention."""
 

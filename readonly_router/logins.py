@@ -135,7 +135,7 @@ def connect(who: str, params: Mapping[str, Any], *, role: str = "") -> Session:
     except psycopg.Error as error:
         if _OPTIONS in str(wanted.get("options")) and "startup parameter" in str(error):
             raise ProvisioningError(POOLED.format(who=who)) from None
-        raise ProvisioningError(f"Cannot log in as {who}: {first_line(error)}") from None
+        raise ProvisioningError(f"Cannot log in as {who}: {one_line(error)}") from None
     try:
         _make_safe(connection)
         if role:
@@ -143,7 +143,7 @@ def connect(who: str, params: Mapping[str, Any], *, role: str = "") -> Session:
     except psycopg.Error as error:
         # A pooler lets in whom the server does not, and says so at the first statement.
         connection.close()
-        raise ProvisioningError(f"Cannot log in as {who}: {first_line(error)}") from None
+        raise ProvisioningError(f"Cannot log in as {who}: {one_line(error)}") from None
     return connection
 
 
@@ -158,7 +158,7 @@ def _make_safe(connection: Session) -> None:
         connection.pooled, connection.schemas = bool(row[0]), tuple(row[1])
 
 
-def first_line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
     """Return an error's text as one line."""
     return " ".join(str(error).split())
 

@@ -9,6 +9,7 @@ import psycopg
 from psycopg.pq import TransactionStatus
 
 from .. import conf
+from ..errors import message
 from ..following import watch
 from ..mark import CHANNEL
 from .protocols import Member
@@ -80,7 +81,7 @@ def state_of(member: Member) -> SessionState:
         if not session.autocommit:
             session.rollback()
     except psycopg.Error as error:
-        return SessionState(left=(f"what was set on it ({str(error).splitlines()[0]})",))
+        return SessionState(left=(f"what was set on it ({message(error)})",))
     begun_as = member.settings_dict["OPTIONS"].get("assume_role") or first or "none"
     # Last, for it may not set what its session's user may.
     taken = [["role", role]] if role != begun_as else []

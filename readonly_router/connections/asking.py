@@ -12,6 +12,7 @@ from .. import conf, mode
 from ..durations import NEVER
 from ..following import followers
 from ..following.watch import can_tell
+from ..logins import one_line
 from ..mode import Status
 from .handler import PairedConnectionHandler, in_event_loop, resolve
 from .held import holds
@@ -69,9 +70,9 @@ def _ask(alias: str) -> str:
         _ask_on(wrapper, alias)
     except OperationalError as error:
         handler.told_by_twin(alias)
-        return " ".join(str(error).split())
+        return one_line(error)
     except Exception as error:  # noqa: BLE001 - whatever keeps it from asking is said: tests may forbid queries
-        return " ".join(str(error).split())
+        return one_line(error)
     return ""
 
 

@@ -14,7 +14,7 @@ from django.db import connections
 
 from .. import conf, logins, mode
 from ..conf import ProcessMode
-from ..errors import ConfigurationError, ProvisioningError
+from ..errors import ConfigurationError, ProvisioningError, message
 from ..following import followers
 from ..place import Place, refusal, uncompared
 
@@ -53,7 +53,7 @@ def compared(writer: str, twin: str, found: Place) -> tuple[str, str]:
     try:
         known = _ask_writer(writer)
     except (ProvisioningError, psycopg.Error) as error:
-        return "", str(error).partition("\n")[0]
+        return "", message(error)
     return refusal(writer, twin, known, found), uncompared(known, found)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..errors import ReadOnlyError
+from ..errors import ReadOnlyError, message
 
 READ_ONLY_TRANSACTION = "25006"
 INSUFFICIENT_PRIVILEGE = "42501"
@@ -29,8 +29,7 @@ def is_refusal(error: BaseException | None, *, on_twin: bool) -> bool:
 def refusal(error: BaseException, *, alias: str, reason: str) -> ReadOnlyError:
     """Return the typed error for a psycopg refusal met on `alias`; `reason` ends with the next step."""
     sqlstate = sqlstate_of(error)
-    said = str(error).partition("\n")[0]
-    message = f"PostgreSQL refused this on '{alias}' ({sqlstate}: {said}). {reason}"
+    told = f"PostgreSQL refused this on '{alias}' ({sqlstate}: {message(error)}). {reason}"
     if sqlstate == INSUFFICIENT_PRIVILEGE:
-        message += " If it was a read, SELECT is missing: see manage.py create_readonly_role --check."
-    return ReadOnlyError.of(message, alias=alias, sqlstate=sqlstate)
+        told += " If it was a read, SELECT is missing: see manage.py create_readonly_role --check."
+    return ReadOnlyError.of(told, alias=alias, sqlstate=sqlstate)

@@ -6,6 +6,7 @@ import logging
 
 from .. import conf, mode
 from ..errors import TwinLoginError
+from ..logins import one_line
 
 logger = logging.getLogger("readonly_router")
 
@@ -15,7 +16,7 @@ _failing: set[str] = set()
 
 def failed(twin: str, error: Exception) -> TwinLoginError:
     """Return the error of a twin that gave no session; log it where the site reads as that twin now."""
-    said = " ".join(str(error).split())
+    said = one_line(error)
     found = TwinLoginError.of(
         f"The twin '{twin}' cannot log in ({said}). Without its twin the site cannot even be read while it is "
         "read-only; see that its server answers, run manage.py create_readonly_role, or give its password "

@@ -12,6 +12,7 @@ from django.db import connections
 from psycopg import sql
 
 from .. import conf
+from ..errors import message
 from ..mark import EVENTS, MARKED, SETTING, WRITABLE_LOCK
 from ..mode import Switch
 from .watch import plain_cursor
@@ -138,7 +139,7 @@ def said_of(alias: str, writer: str, connection: Any) -> Switch:
     except psycopg.Error as error:
         if connection.broken:
             raise  # the session ended meanwhile: that is not for the one who asked to overlook
-        logger.info("No event of the switch of '%s' can be read: %s", alias, str(error).partition("\n")[0])
+        logger.info("No event of the switch of '%s' can be read: %s", alias, message(error))
         row = None
     return Switch() if row is None else Switch(since=row[0], reason=row[1], eta=row[2], by=row[3])
 

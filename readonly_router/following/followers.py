@@ -15,7 +15,7 @@ from psycopg.pq import Conninfo, TransactionStatus
 
 from .. import announcing, conf, mode
 from ..durations import NEVER
-from ..errors import ModeError
+from ..errors import ModeError, message
 from ..mark import SETTING
 from ..mode import Status, Switch
 from ..signals import read_only_changed
@@ -251,7 +251,7 @@ class Follower:
         logger.warning(
             "The switch of '%s' could not be asked for (%s); it is taken to be %s as before.",
             self.alias,
-            str(error).partition("\n")[0],
+            message(error),
             "read-only" if mode.switch(self.alias) else "writable",
         )
 

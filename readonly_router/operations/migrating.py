@@ -14,7 +14,7 @@ from django.db.migrations.recorder import MigrationRecorder
 
 from .. import advisory
 from ..errors import ReadOnlyRouterError
-from ..logins import first_line
+from ..logins import one_line
 from ..scopes import writable
 from ..switch import events
 from ..switch.spec import Operator, Target, Tell
@@ -110,7 +110,7 @@ def _recorded(target: Target, names: tuple[str, ...], *, by: str, tell: Tell) ->
         if unnoted := events.complete(target, event, {"applied": applied, "status": "applied"}):
             raise MigratingError.of(f"All is applied, but that could not be noted: {unnoted}", applied=applied)
         return applied
-    message = f"{type(failure).__name__}: {first_line(failure)}"
+    message = f"{type(failure).__name__}: {one_line(failure)}"
     if unnoted := events.complete(target, event, {"applied": applied, "status": "failed", "error": message}):
         tell(f"That could not be noted: {unnoted}\n")
     raise MigratingError.of(message, applied=applied) from failure

@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import class_row
 
-from ..logins import first_line
+from ..logins import one_line
 from .spec import Gap, Power, Role
 from .statements import quoted
 
@@ -139,7 +139,7 @@ def _read(connection: psycopg.Connection[Any], target: str, kind: str) -> str | 
                 connection.execute(query)
     except psycopg.Error as error:
         harmless = {DROPPED} if kind == "f" else {DROPPED, UNPOPULATED}
-        return None if error.sqlstate in harmless else first_line(error)
+        return None if error.sqlstate in harmless else one_line(error)
     return None
 
 

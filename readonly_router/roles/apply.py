@@ -13,7 +13,7 @@ from psycopg import sql
 
 from .. import advisory
 from ..errors import ProvisioningError
-from ..logins import first_line
+from ..logins import one_line
 from .spec import Actor, Role, Statement
 
 Sessions = Mapping[Actor, psycopg.Connection[Any]]
@@ -73,7 +73,7 @@ def _execute(connection: psycopg.Connection[Any], statement: Statement) -> bool:
             if error.sqlstate in GONE:
                 return False
             if error.sqlstate not in RETRIED or attempt == ATTEMPTS:
-                cause = first_line(error).rstrip(".")
+                cause = one_line(error).rstrip(".")
                 raise ProvisioningError(
                     f"Could not {statement.says}: {cause}. What was done so far only reads; "
                     "run the command again when this is mended."

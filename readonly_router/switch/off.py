@@ -12,7 +12,7 @@ import psycopg
 
 from .. import conf
 from ..errors import SwitchError
-from ..logins import first_line
+from ..logins import one_line
 from ..mark import SETTING
 from . import events, flip, preflight
 from .drain import renew
@@ -120,7 +120,7 @@ def _writing(throw: Throw, opened: Opened, *, grace: float) -> Iterator[Log]:
         _renew(throw, opened, grace=grace)
         raise UnnotedError(
             f"'{throw.target.alias}' is open again, but that could not be noted among its events: "
-            f"{first_line(error)} Mend that, and run read_only off again."
+            f"{one_line(error)} Mend that, and run read_only off again."
         ) from None
 
 

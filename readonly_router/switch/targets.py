@@ -13,7 +13,7 @@ from django.db import connections
 from .. import conf, logins
 from ..errors import ProvisioningError, SwitchError
 from ..following import followers
-from ..logins import Session, first_line
+from ..logins import Session, one_line
 from ..mark import APPLICATION, SETTING
 from ..place import Place, is_same
 from .spec import Target
@@ -130,7 +130,7 @@ def in_one_line() -> Iterator[None]:
     try:
         yield
     except psycopg.Error as error:
-        raise SwitchError(f"PostgreSQL said: {first_line(error)}; see read_only status.") from None
+        raise SwitchError(f"PostgreSQL said: {one_line(error)}; see read_only status.") from None
 
 
 @contextmanager

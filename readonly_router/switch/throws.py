@@ -14,7 +14,7 @@ from .. import advisory, conf, mode
 from ..conf import ProcessMode
 from ..durations import seconds
 from ..errors import ConfigurationError, ModeError, SwitchError
-from ..logins import Session, first_line, place_of
+from ..logins import Session, one_line, place_of
 from ..mark import SWITCH_LOCK
 from ..place import Place, is_same
 from . import events, preflight
@@ -101,7 +101,7 @@ def seen(opened: Hands, target: Target, tell: Tell, *, needs_events: bool) -> tu
     except (psycopg.Error, SwitchError) as error:
         if needs_events:
             raise
-        tell(f"note: the events cannot be read and are left alone: {first_line(error)}")
+        tell(f"note: the events cannot be read and are left alone: {one_line(error)}")
         return None, preflight.state_of(opened, target, None)
 
 

@@ -10,7 +10,7 @@ import psycopg
 
 from .. import advisory
 from ..errors import SwitchError
-from ..logins import first_line
+from ..logins import one_line
 from ..mark import SWITCH_LOCK, WRITABLE_LOCK
 from . import catalog
 from .off import UnnotedError, open_again
@@ -40,7 +40,7 @@ def undo(throws: Iterable[Throw], order: Order, cause: BaseException, *, receipt
 
 def _cause(error: BaseException) -> str:
     """Return what an error says, without that the switch was undone."""
-    says = first_line(error) or "an interrupt"
+    says = one_line(error) or "an interrupt"
     return says.replace(", so the switch was undone", "").replace(" The switch was undone.", "").rstrip(".")
 
 
@@ -48,9 +48,9 @@ def _failed_undo(throw: Throw, order: Order, digests: set[str]) -> str:
     try:
         _undo_one(throw, order, digests)
     except UnnotedError as error:
-        throw.tell(f"undone, but: {first_line(error)}")
+        throw.tell(f"undone, but: {one_line(error)}")
     except (psycopg.Error, SwitchError, KeyboardInterrupt) as error:
-        return f"'{throw.target.alias}' ({first_line(error) or 'interrupted again'})"
+        return f"'{throw.target.alias}' ({one_line(error) or 'interrupted again'})"
     return ""
 
 

@@ -12,7 +12,7 @@ from django.core.management.base import CommandError
 
 from ... import conf
 from ...errors import ReadOnlyRouterError
-from ...logins import first_line
+from ...logins import one_line
 from ...roles import script
 from ...roles.drop import drop
 from ...roles.provision import Report, Target, check, preview, provision, target_for
@@ -73,7 +73,7 @@ class Command(OperatorCommand):
             raise CommandError(str(error)) from None
         except psycopg.Error as error:
             raise CommandError(
-                f"PostgreSQL said: {first_line(error)}; see what it names, and run this again."
+                f"PostgreSQL said: {one_line(error)}; see what it names, and run this again."
             ) from None
 
     def _targets(self, options: dict[str, Any]) -> list[Target]:
