@@ -53,7 +53,11 @@ def has_moved(member: Member, session: Any) -> bool:
     known = watch.watch_of(session)
     if known.outlived is None:
         found = _answer(writer_of(member))
-        known.outlived = found is not None and known.is_older_than(found.mark, found.instance[0])
+        known.outlived = found is not None and (
+            known.is_older_than(found.mark, found.instance[0])
+            # A pool opened it while the switch was on and handed it out after off: too late to ask for its mark.
+            or (not member.is_twin and known.began_read_only and found.writable)
+        )
     return known.outlived
 
 

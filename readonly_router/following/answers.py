@@ -29,7 +29,7 @@ class Answer:
 
     `mark` is how the setting is spelt, another for each `on`; empty when the switch is off. `version` is that of
     its row, which other settings of the role move too. `instance` is where the session leads: the database's OID,
-    and when the server started.
+    and when the server started. `writable`: it reports itself that it may write; a pooler's word does not count.
     """
 
     mark: str
@@ -38,6 +38,7 @@ class Answer:
     standby: bool
     position: int
     instance: Instance
+    writable: bool
 
     @property
     def read_only(self) -> bool:
@@ -126,6 +127,7 @@ def answer_of(alias: str, writer: str, connection: Any) -> Answer:
         mark=mark or "",
         version=version or "",
         instance=(oid, started),
+        writable=pid == connection.info.backend_pid and connection.info.parameter_status(SETTING) == "off",
     )
 
 

@@ -14,7 +14,7 @@ import psycopg
 from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
 
-from ..mark import CHANNEL
+from ..mark import CHANNEL, SETTING
 
 
 class Watch:
@@ -24,12 +24,14 @@ class Watch:
     """
 
     __slots__ = (
-        "database", "ended", "fenced", "heard", "mark", "opened", "opened_for_writing", "others", "outlived",
-        "poll", "pushed",
+        "began_read_only", "database", "ended", "fenced", "heard", "mark", "opened", "opened_for_writing",
+        "others", "outlived", "poll", "pushed",
     )  # fmt: skip
 
     def __init__(self, connection: Any) -> None:
         self.opened = time.monotonic()
+        # As PostgreSQL reports it unasked; a pooler tells of another session.
+        self.began_read_only = connection.info.parameter_status(SETTING) == "on"
         self.heard = False
         self.pushed: bool | None = None
         # The switch's mark as the session was born, and the OID of its database; None where nobody knows.

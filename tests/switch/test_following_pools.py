@@ -8,10 +8,11 @@ from typing import Any
 import psycopg
 import pytest
 from django.db import OperationalError, connection, connections
+from psycopg.sql import SQL, Identifier
 
 from readonly_router import mode
 from tests.database import entry, logins
-from tests.switch.follower import flipped, following_anew, served_by, session, whose
+from tests.switch.follower import flipped, following_anew, login, served_by, session, whose
 
 
 @pytest.fixture(autouse=True)
@@ -60,3 +61,30 @@ def test_a_busy_pool_is_no_reason_to_ask_the_twin() -> None:
             served_by()
         assert seen == []
         wrapper.close_pool()
+
+
+@pytest.mark.parametrize("opened_on", [True, False], ids=["while the switch was on", "afterwards"])
+def test_a_read_on_its_way_is_served_where_off_ends_what_a_pool_opened_before(
+    superuser: psycopg.Connection[Any], *, opened_on: bool
+) -> None:
+    """Who ends a session that began after off is nobody of ours: the error is the driver's."""
+    flipped()
+    with entry("default", OPTIONS={"pool": {"min_size": 1, "max_size": 1}}, CONN_MAX_AGE=0):
+        wrapper: Any = connections["default"]
+        if opened_on:
+            wrapper.pool.open(wait=True, timeout=10)
+        writer, database = Identifier(login("default")), Identifier(connections.settings["default"]["NAME"])
+        superuser.execute(
+            SQL("ALTER ROLE {} IN DATABASE {} RESET default_transaction_read_only").format(writer, database)
+        )
+        try:
+            with connection.cursor() as cursor:
+                superuser.execute("SELECT pg_terminate_backend(%s, 10000)", [session().info.backend_pid])
+                if opened_on:
+                    assert whose(cursor) == "readonly"
+                else:
+                    with pytest.raises(OperationalError, match=r"terminating connection|closed the connection"):
+                        whose(cursor)
+        finally:
+            wrapper.close()
+            wrapper.close_pool()
