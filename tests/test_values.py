@@ -42,6 +42,7 @@ WRONG: dict[str, tuple[Callable[[], object], list[Any]]] = {
     "SKIP": (conf.skipped, NO_TEXTS),
     "SESSION_STORE": (conf.session_store, NO_MODULE),
     "LISTEN": (conf.listen, NO_TRUTH),
+    "PARAMETERS": (conf.parameters, NO_TEXTS),
     "PAIRS": (conf.twins, NO_PAIRS),
     "REPLICAS": (conf.replicas, [*NO_TEXTS, "default", ["nobody"]]),
 }

@@ -156,6 +156,19 @@ def test_whether_it_commits_by_itself_goes_along() -> None:
 
 
 @pytest.mark.usefixtures("listening")
+def test_a_parameter_goes_along_where_no_session_commits_by_itself() -> None:
+    with entry("default", AUTOCOMMIT=False), entry("readonly", AUTOCOMMIT=False):
+        run("SET work_mem = '9MB'")
+        transaction.commit()
+        for throw, serves in THROWS:
+            throw()
+            found = show("work_mem"), served_by()
+            transaction.rollback()
+            assert (found, show("work_mem")) == (("9MB", serves), "9MB")
+            transaction.rollback()
+
+
+@pytest.mark.usefixtures("listening")
 def test_what_the_application_made_of_its_session_is_not_in_the_way() -> None:
     session().row_factory = dict_row
     run("SET work_mem = '9MB'")
