@@ -25,6 +25,9 @@ from .waits import Waits, bounded
 
 Databases = str | Iterable[str] | None
 
+# How long the lock of a command that has ended may outlive it.
+LEAVING_SECONDS = 1.0
+
 
 @dataclass(frozen=True, kw_only=True)
 class Throw:
@@ -106,12 +109,18 @@ def seen(opened: Hands, target: Target, tell: Tell, *, needs_events: bool) -> tu
 
 
 def take_lock(connection: Session, target: Target) -> None:
-    """Take the lock of a database's switch; raise SwitchError where another command has it."""
-    if not advisory.try_lock(connection, SWITCH_LOCK):
-        raise SwitchError(
-            f"Another read_only command is at work on '{target.alias}' "
-            f"({advisory.describe_holders(connection, SWITCH_LOCK)}); wait for it and see read_only status."
-        )
+    """Take the lock of a database's switch; raise SwitchError where another command has it.
+
+    A command that has just ended may have it a moment longer: its session ends after the client has closed it.
+    """
+    until = time.monotonic() + LEAVING_SECONDS
+    while not advisory.try_lock(connection, SWITCH_LOCK):
+        if time.monotonic() >= until:
+            raise SwitchError(
+                f"Another read_only command is at work on '{target.alias}' "
+                f"({advisory.describe_holders(connection, SWITCH_LOCK)}); wait for it and see read_only status."
+            )
+        time.sleep(0.02)
 
 
 def _timed(tell: Tell, alias: str, began: float) -> Tell:

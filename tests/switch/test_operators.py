@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from readonly_router.errors import SwitchError
+from readonly_router.mark import SWITCH_LOCK
 from readonly_router.switch.on import switch_on
 from tests.database import Scratch
+from tests.harness.pairs import wait_for
 from tests.switch.switching import (
     Running,
     default_of,
@@ -50,6 +52,18 @@ def test_the_other_is_named_by_its_process(pair: Scratch, tmp_path: Path) -> Non
             f"(process {value(superuser, query)} of role '{pair.writer}', ended by SELECT pg_terminate_backend("
             in read_only(pair, "off").err
         )
+
+
+def test_a_command_that_has_just_ended_is_in_nobodys_way(pair: Scratch) -> None:
+    """Its session, and the lock with it, ends a moment after it."""
+    tried = """SELECT FROM pg_stat_activity WHERE datname = current_database()
+        AND pid <> pg_backend_pid() AND strpos(query, 'pg_try_advisory_lock') > 0"""
+    with pair.superuser() as ended, pair.superuser() as superuser, ThreadPoolExecutor(1) as other:
+        ended.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [SWITCH_LOCK])
+        outcome = other.submit(read_only, pair, "on")
+        wait_for(lambda: outcome.done() or superuser.execute(tried).rowcount > 0)
+        ended.execute("SELECT pg_advisory_unlock_all()")
+        assert outcome.result().status == 0, outcome.result().err
 
 
 @pytest.mark.parametrize("verb", ["status", "history"])
