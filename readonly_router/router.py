@@ -38,9 +38,9 @@ class ReadOnlyRouter:
         return self._route("db_for_write", model, hints)
 
     def allow_relation(self, obj1: Model, obj2: Model, **_hints: Any) -> bool | None:
-        """Allow relations within a pair; leave the rest to the other routers."""
-        one, other = (_writer(obj._state.db) for obj in (obj1, obj2))
-        return True if one is not None and one == other and one in conf.twins() else None
+        """Allow relations between a pair's two aliases; leave the rest to the other routers."""
+        dbs = {obj1._state.db, obj2._state.db}
+        return True if dbs & {*conf.writers()} and len({*map(_writer, dbs)}) == 1 else None
 
     def allow_migrate(self, db: str, app_label: str, **hints: Any) -> bool | None:
         """Answer for a twin what the project's routers answer for its writer, never more and never less.

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connections, router
-from django.db.utils import ConnectionHandler
+from django.db.utils import ConnectionHandler, ConnectionRouter
 from django.test import override_settings
 
 from readonly_router import ReadOnlyError, read_only
@@ -159,3 +159,17 @@ def test_the_router_alone_installs_the_resolution() -> None:
     connections.__class__ = ConnectionHandler
     ReadOnlyRouter()
     assert type(connections) is kind
+
+
+class Forbidding:
+    """A project's router that allows no relation."""
+
+    def allow_relation(self, *_objects: object, **_hints: object) -> bool:
+        return False
+
+
+@pytest.mark.parametrize(("alias", "allowed"), [("default", False), ("readonly", True)])
+def test_a_relation_within_one_alias_is_the_other_routers_to_allow(alias: str, *, allowed: bool) -> None:
+    one, other = Tag(name="one"), Tag(name="other")
+    one._state.db, other._state.db = alias, "default"
+    assert ConnectionRouter([ReadOnlyRouter(), Forbidding()]).allow_relation(one, other) is allowed

@@ -95,7 +95,7 @@ def state_of(member: Member) -> SessionState:
 def give(state: SessionState, member: Member) -> tuple[str, ...]:
     """Give a session what another held; return what it was not given."""
     session = member.connection
-    if session is None:
+    if session is None or member.holds_alias():
         return (*state.left, *(name for name, _ in state.parameters))
     refused = [name for name, value in state.parameters if not _is_set(session, name, value)]
     member.used = member.used or bool(state.parameters)

@@ -73,7 +73,7 @@ class PairedConnectionHandler(ConnectionHandler):
     def told_by_twin(self, alias: str) -> bool:
         """Ask as the twin where the writer cannot log in; return whether the switch (`--fence login`) is on."""
         twin = self.real(conf.twins()[alias])
-        if twin.in_atomic_block or twin.alias in conf.replicas() or followers.of(alias).was_denied:
+        if cast(PairMember, twin).holds_alias() or twin.alias in conf.replicas() or followers.of(alias).was_denied:
             return mode.is_read_only(alias)
         opened = twin.connection is None
         # Whatever keeps it from asking, as a test that allows the writer alone: the writer's error is told.
@@ -217,7 +217,7 @@ def is_read_only_for_sure(alias: str) -> bool:
         if (
             wrapper is not None
             and wrapper.connection is not None
-            and not (in_event_loop() or wrapper.in_atomic_block)
+            and not (in_event_loop() or cast(PairMember, wrapper).holds_alias())
         ):
             with suppress(DatabaseError, ReadOnlyRouterError), wrapper.wrap_database_errors:
                 followers.of(writer).ask(wrapper.connection)
@@ -276,7 +276,8 @@ def _follow(alias: str, twin: str) -> None:
             if telling != serving and handler.real(telling).connection is None:
                 followers.of(alias).note_attempt()
     elif not followers.of(alias).look(wrapper.connection) and not in_event_loop():
-        lost = cast(PairMember, wrapper).used and wrapper.connection is not None and has_ended(wrapper.connection)
+        held_state = cast(PairMember, wrapper).used or wrapper.autocommit != wrapper.settings_dict["AUTOCOMMIT"]
+        lost = held_state and wrapper.connection is not None and has_ended(wrapper.connection)
         if lost and (mode.is_pinned() or not repeating.has_moved(cast(PairMember, wrapper), wrapper.connection)):
             return  # what was set on it is gone: each statement says so, to the end of the request
         # It ended by the drain, a restart. The new session knows how things stand.

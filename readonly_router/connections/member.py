@@ -89,8 +89,15 @@ class PairMember(_Wrapper):
         return cursor
 
     def connect(self) -> None:
-        """Connect; whatever was done before was done on another session."""
-        super().connect()
+        """Connect; whatever was done before was done on another session.
+
+        What is to be said is said afterwards: Django and who hears of the connection ask on it as it is made.
+        """
+        said, self.owes_error = self.owes_error, ""
+        try:
+            super().connect()
+        finally:
+            self.owes_error = said
         self.used = False
 
     def close(self) -> None:
@@ -178,6 +185,8 @@ class PairMember(_Wrapper):
             or any(not cursor.closed for cursor in self.server_cursors)
         )
         if self.connection is not None and not needed:
+            # Not back into a pool: it holds what this thread set, and this thread may hold a cursor of it.
+            self.connection.close()
             self.close()
         return self.connection is None
 
@@ -239,8 +248,9 @@ class Writer(PairMember):
             ended = at_once and (self.connection.closed or sqlstate_of(error) in ENDED)
             if attempts <= 1 or not ended:
                 raise
+            said = self.owes_error
             self.close()
-            self.ended = True
+            self.ended, self.owes_error = True, said
             self.connect(attempts=attempts - 1)
         finally:
             self.connecting = False

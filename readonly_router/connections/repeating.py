@@ -109,6 +109,8 @@ def send_again(cursor: MemberCursor, run: Callable[[], Any]) -> Any:
         # The engine's: it may have to set its tenant first.
         cursor.cursor = member.cursor().cursor
         result = _alone(member.connection, run)
+    elif member is not twin and twin.holds_alias():
+        raise Error("A transaction of its own is open on the twin.")
     else:
         if member is twin or not mode.is_pinned():
             member.close()

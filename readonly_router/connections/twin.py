@@ -50,8 +50,7 @@ class Twin(PairMember):
 
     def connect(self) -> None:
         try:
-            super().connect()
-            self._refuse_elsewhere()
+            self._connect_whole()
         except self.Database.OperationalError as error:  # type: ignore[attr-defined]  # the engine's driver
             raise twin_logins.failed(str(self.alias), error) from error
         twin_logins.worked(str(self.alias))
@@ -60,12 +59,13 @@ class Twin(PairMember):
         if mode.follows() and writer and not self.is_replica:
             followers.of(writer).meet_twin(self.connection)
 
-    def _refuse_elsewhere(self) -> None:
+    def _connect_whole(self) -> None:
         try:
+            super().connect()
             if can_tell(self.connection):
                 refuse_elsewhere(self.connection, self.alias)
         except BaseException:
-            # Or the next use would find it connected, and not ask again.
+            # Or the next use would find it connected, and neither make it read-only nor ask where it leads.
             self.close()
             raise
 

@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 from django.db import connections
 from psycopg import sql
+from psycopg.pq import TransactionStatus
 
 from .. import conf
 from ..errors import message
@@ -99,9 +100,12 @@ def ask(connection: Any, query: Any, said: Mapping[str, Any]) -> Any:
 
     Where a timeout of the application's cuts it short, once more without one, in a transaction of its own.
     """
+    alone = connection.pgconn.transaction_status == TransactionStatus.IDLE
     try:
         return _row(connection, query, said)
     except (psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable):
+        if not alone:
+            raise
         if not connection.autocommit:
             connection.rollback()
         with connection.transaction():

@@ -263,6 +263,8 @@ class Follower:
 
     def ask(self, connection: Any) -> Answer:
         """Ask the catalog, on either login of the pair, and note the answer."""
+        # A transaction that is open already is not ours to end.
+        own = not connection.autocommit and connection.pgconn.transaction_status == _IDLE
         started = self.note_attempt()
         answer = self.answer_of(connection)
         _pooled[_place(connection)] = answer.pid != connection.info.backend_pid
@@ -271,7 +273,7 @@ class Follower:
             # It may have replayed further between looking and telling how far; the next is of there or later.
             answer = replace(self.answer_of(connection), position=answer.position)
         switch = self._switch(answer, connection) if answer.read_only and not behind else None
-        if not connection.autocommit:
+        if own:
             connection.rollback()
         if behind:
             self._known = started  # it has not replayed yet what is known

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import psycopg
@@ -397,6 +397,19 @@ def test_a_session_that_ended_is_said_once_and_nothing_of_it_goes_along() -> Non
     with pytest.raises(SessionEndedError, match="what was set on it is gone"):
         run("SELECT 1")
     assert (served_by(), show("work_mem") == "9MB") == ("readonly", False)
+
+
+@pytest.mark.usefixtures("listening")
+def test_a_block_of_the_twins_own_is_given_nothing() -> None:
+    run("SET work_mem = '9MB'")
+    with transaction.atomic(using="readonly"), connections["readonly"].cursor() as cursor:
+        cursor.execute("SELECT now()")
+        before = cursor.fetchone()
+        flipped()
+        wait_for(lambda: resolution.resolve("default") == "readonly")
+        with suppress(SessionEndedError):
+            cursor.execute("SELECT now()")
+            assert cursor.fetchone() == before
 
 
 # -- who meets none of it

@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 from django.db import OperationalError, connection, connections, transaction
+from django.db.backends.base.base import RAN_DB_VERSION_CHECK
 from django.http import HttpResponse
 from django.test import RequestFactory
 from psycopg.sql import SQL, Identifier
@@ -318,3 +319,48 @@ def test_a_block_whose_session_ended_after_on_reads_on_and_refuses_to_write() ->
         with pytest.raises(ReadOnlyError), transaction.atomic():
             Tag.objects.create(name="refused")
     assert (counted, served_by()) == (COUNT, "readonly")
+
+
+def test_a_session_without_autocommit_is_not_replaced_by_one_with_it(superuser: psycopg.Connection[Any]) -> None:
+    process = session().info.backend_pid
+    connections["default"].close_if_unusable_or_obsolete()
+    transaction.set_autocommit(False)
+    try:
+        superuser.execute("SELECT pg_terminate_backend(%s, 10000)", [process])
+        with pytest.raises(OperationalError):
+            Tag.objects.create(name="to be rolled back")
+    finally:
+        connection.close()
+    assert superuser.execute("SELECT FROM shop_tag WHERE name = 'to be rolled back'").fetchall() == []
+
+
+def test_a_read_is_not_sent_again_into_a_block_of_the_twins_own() -> None:
+    asked = "SELECT now(), current_setting('transaction_isolation')"
+    with transaction.atomic(using="readonly"), connections["readonly"].cursor() as cursor:
+        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        cursor.execute(asked)
+        before = cursor.fetchone()
+        with connection.cursor() as other:
+            flipped()
+            end_idle()
+            with pytest.raises(OperationalError):
+                other.execute("SELECT 1")
+        cursor.execute(asked)
+        assert cursor.fetchone() == before
+
+
+def test_a_twins_first_session_is_whole_although_an_error_is_owed(superuser: psycopg.Connection[Any]) -> None:
+    twin = Identifier(login("readonly"))
+    superuser.execute(SQL("ALTER ROLE {} RESET default_transaction_read_only").format(twin))
+    RAN_DB_VERSION_CHECK.discard("readonly")
+    with connection.cursor() as cursor:
+        cursor.execute("SET work_mem = '9MB'")
+    flipped()
+    end_idle()
+    try:
+        with pytest.raises(SessionEndedError):
+            Product.objects.count()
+        served = session()
+        assert (served.info.parameter_status("default_transaction_read_only"), served_by()) == ("on", "readonly")
+    finally:
+        superuser.execute(SQL("ALTER ROLE {} SET default_transaction_read_only = on").format(twin))

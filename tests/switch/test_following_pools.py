@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, cast
 
 import psycopg
 import pytest
-from django.db import OperationalError, connection, connections
+from django.db import OperationalError, connection, connections, transaction
 from psycopg.sql import SQL, Identifier
 
-from readonly_router import mode
+from readonly_router import ReadOnlyError, mode, read_only, switch_off
+from readonly_router.connections import handler as resolution
+from readonly_router.following import followers
 from tests.database import entry, logins
+from tests.harness.pairs import wait_for
 from tests.switch.follower import flipped, following_anew, login, served_by, session, whose
 
 
@@ -88,3 +93,62 @@ def test_a_read_on_its_way_is_served_where_off_ends_what_a_pool_opened_before(
         finally:
             wrapper.close()
             wrapper.close_pool()
+
+
+@pytest.fixture
+def alone(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[None]:
+    """One session in the pool of an alias, of which this thread looks for news whenever it can."""
+    monkeypatch.setattr(followers.of("default"), "ask_seconds", 0.0)
+    monkeypatch.setattr(followers.of("default"), "look_seconds", 0.0)
+    with entry(request.param, OPTIONS={"pool": {"min_size": 1, "max_size": 1, "timeout": 10}}, CONN_MAX_AGE=0):
+        yield
+        connections.close_all()
+        cast(Any, connections[request.param]).close_pool()
+
+
+@pytest.mark.parametrize("alone", ["default"], indirect=True)
+def test_a_cursor_that_was_kept_does_not_follow_its_session_into_the_pool(
+    alone: None, superuser: psycopg.Connection[Any]
+) -> None:
+    kept = connection.cursor()
+    kept.execute("SET search_path = tenant_a, public")
+    begun, written = threading.Event(), threading.Event()
+
+    def another() -> str:
+        token = mode.pin(["default"])
+        try:
+            begun.wait()
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute("SHOW search_path")
+                (path,) = cursor.fetchone()
+                written.wait()
+            return str(path)
+        finally:
+            connections.close_all()
+            mode.unpin(token)
+
+    with ThreadPoolExecutor(1) as threads:
+        request = threads.submit(another)
+        flipped()
+        wait_for(lambda: resolution.resolve("default") == "readonly")
+        begun.set()
+        try:
+            with pytest.raises(ReadOnlyError):
+                kept.execute("INSERT INTO shop_tag (name) VALUES ('of another')")
+        finally:
+            written.set()
+        assert "tenant_a" not in request.result()
+    assert superuser.execute("SELECT FROM shop_tag WHERE name = 'of another'").fetchall() == []
+
+
+@pytest.mark.parametrize("alone", ["readonly"], indirect=True)
+def test_what_went_along_to_the_twin_does_not_stay_in_its_pool(alone: None) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET search_path = tenant_a, public")
+    flipped()
+    wait_for(lambda: served_by() == "readonly")
+    switch_off("default", grace=0)
+    wait_for(lambda: served_by() == "default")
+    with read_only(), connection.cursor() as cursor:
+        cursor.execute("SHOW search_path")
+        assert "tenant_a" not in cursor.fetchone()[0]

@@ -9,11 +9,14 @@ from typing import Any
 
 import psycopg
 import pytest
+from django.db import connections
+from django.db.backends.signals import connection_created
 from psycopg import rows
 
 from readonly_router import is_read_only
 from readonly_router.following import followers
 from readonly_router.following.watch import watch_of
+from tests.database import entry
 from tests.harness.pairs import wait_for
 from tests.switch.follower import (
     NEVER,
@@ -146,3 +149,20 @@ def kept_waiting(superuser: psycopg.Connection[Any], pid: int) -> Iterator[None]
         released = other.submit(release)
         yield
         released.result()
+
+
+def test_what_is_set_as_a_session_begins_stays_without_autocommit() -> None:
+    def set_path(connection: Any, **_: Any) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SET search_path = elsewhere, public")
+
+    with entry("default", AUTOCOMMIT=False):
+        followers.forget()
+        connection_created.connect(set_path)
+        try:
+            with connections["default"].cursor() as cursor:
+                cursor.execute("SHOW search_path")
+                assert cursor.fetchone() == ("elsewhere, public",)
+        finally:
+            connection_created.disconnect(set_path)
+            connections["default"].close()
