@@ -80,10 +80,11 @@ def ended_in_use(member: Member) -> SessionEndedError:
     Once, but in a request: there each statement meets it to the end.
     """
     said = member.owes_error or GONE.format(writer_of(member))
+    swallowed = engines.swallows(member)
     if not (mode.is_pinned() or member.in_atomic_block):
         if not member.owes_error:
             member.close()
-        owe(writer_of(member), said if engines.swallows(member) else "")
+        owe(writer_of(member), said if swallowed else "")
     return SessionEndedError.of(said, alias=str(member.alias))
 
 
@@ -101,7 +102,7 @@ def send_again(cursor: MemberCursor, run: Callable[[], Any]) -> Any:
     member = cursor.db
     with suppress(psycopg.Error):
         cursor.cursor.close()
-    lost, alias = cursor.cursor, writer_of(member)
+    alias = writer_of(member)
     # Methods of our handler, which the stubs of django.db.connections cannot know.
     twin = cast(Member, cast(Any, connections).real(conf.twins()[alias]))
     if member.in_atomic_block:
@@ -120,14 +121,9 @@ def send_again(cursor: MemberCursor, run: Callable[[], Any]) -> Any:
         learn(alias, twin)
         twin.used = True
         engines.hand_over(member, twin)
-        try:
-            cursor.cursor, cursor.db = twin.cursor().cursor, twin
-            result = _read_only(cursor, run)
-        except BaseException:
-            # An engine that swallows the error would go on with it, on a session that lacks what it was to set.
-            cursor.cursor, cursor.db = lost, member
-            raise
-        cursor.handed = cursor.handed or not member.is_twin
+        # The engine's as well: it goes on with this one where it swallows the error of its own statement.
+        cursor.cursor, cursor.db, cursor.handed = twin.cursor().cursor, twin, cursor.handed or not member.is_twin
+        result = _read_only(cursor, run)
         if member is not twin:
             member.close()
     mode.loosen(alias)
