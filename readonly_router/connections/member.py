@@ -105,6 +105,12 @@ class PairMember(_Wrapper):
         super().close()
         self.owes_error = ""
 
+    def drop(self) -> None:
+        """Close a session that came to nothing; what the next statement is to say stays."""
+        said = self.owes_error
+        self.close()
+        self.owes_error = said
+
     def close_if_unusable_or_obsolete(self) -> None:
         """Begin another block of work: Django calls this around requests, and loops are to call it."""
         super().close_if_unusable_or_obsolete()
@@ -248,9 +254,8 @@ class Writer(PairMember):
             ended = at_once and (self.connection.closed or sqlstate_of(error) in ENDED)
             if attempts <= 1 or not ended:
                 raise
-            said = self.owes_error
-            self.close()
-            self.ended, self.owes_error = True, said
+            self.drop()
+            self.ended = True
             self.connect(attempts=attempts - 1)
         finally:
             self.connecting = False

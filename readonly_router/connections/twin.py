@@ -66,7 +66,7 @@ class Twin(PairMember):
                 refuse_elsewhere(self.connection, self.alias)
         except BaseException:
             # Or the next use would find it connected, and neither make it read-only nor ask where it leads.
-            self.close()
+            self.drop()
             raise
 
     def close_if_unusable_or_obsolete(self) -> None:

@@ -323,7 +323,7 @@ def test_a_block_whose_session_ended_after_on_reads_on_and_refuses_to_write() ->
 
 def test_a_session_without_autocommit_is_not_replaced_by_one_with_it(superuser: psycopg.Connection[Any]) -> None:
     process = session().info.backend_pid
-    connections["default"].close_if_unusable_or_obsolete()
+    resolution.begin_request()
     transaction.set_autocommit(False)
     try:
         superuser.execute("SELECT pg_terminate_backend(%s, 10000)", [process])
