@@ -331,3 +331,14 @@ def test_a_wrapper_has_its_engines_name(alias: str) -> None:
     kind = type(connections[alias])
     assert (kind.__module__, kind.__qualname__) == (DatabaseWrapper.__module__, DatabaseWrapper.__qualname__)
     assert repr(connections[alias]) == f"<DatabaseWrapper vendor='postgresql' alias='{alias}'>"
+
+
+def test_an_error_of_copy_or_stream_that_is_no_refusal_stays_psycopgs() -> None:
+    """Django hands both out as they are."""
+    with connection.cursor() as cursor:
+        with pytest.raises(psycopg.DataError), cursor.copy("COPY shop_tag (id, name) FROM STDIN") as copy:
+            copy.write_row(["no number", "x"])
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            list(cursor.stream("SELECT 1 / 0"))
+        with pytest.raises(psycopg.IntegrityError), cursor.copy("COPY shop_tag TO STDOUT"):
+            raise psycopg.IntegrityError("another connection's")

@@ -14,6 +14,7 @@ from django.db.backends.utils import CursorWrapper
 from ..errors import ReadOnlyRouterError
 from . import repeating
 from .refusals import ENDED, sqlstate_of
+from .translation import refusals
 
 
 class TranslatingCursor(CursorWrapper):
@@ -81,12 +82,12 @@ class TranslatingCursor(CursorWrapper):
     def copy(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
         self.db.used = True
         below = getattr(super(), "copy", self.cursor.copy)
-        with self.db.wrap_database_errors, below(*args, **kwargs) as copy:
+        with refusals(self.db), below(*args, **kwargs) as copy:
             yield copy
 
     def stream(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
         self.db.used = True
-        with self.db.wrap_database_errors:
+        with refusals(self.db):
             yield from self.cursor.stream(*args, **kwargs)
 
 

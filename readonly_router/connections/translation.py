@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import psycopg
 from django.db import DEFAULT_DB_ALIAS
 from django.db.utils import DatabaseErrorWrapper
 
@@ -20,11 +23,25 @@ class RefusalTranslator(DatabaseErrorWrapper):
     def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:
         if exc_type is None:
             return
-        if is_refusal(exc_value, on_twin=self.wrapper.is_twin or self.wrapper.lender is not None):
-            raise refusal(exc_value, alias=self.wrapper.alias, reason=reason_of(self.wrapper)).with_traceback(
-                traceback
-            ) from exc_value
+        raise_refusal(self.wrapper, exc_value)
         super().__exit__(exc_type, exc_value, traceback)
+
+
+def raise_refusal(wrapper: Member, error: BaseException) -> None:
+    """Raise the typed error where an error is a refusal."""
+    if is_refusal(error, on_twin=wrapper.is_twin or wrapper.lender is not None):
+        told = refusal(error, alias=wrapper.alias, reason=reason_of(wrapper))
+        raise told.with_traceback(error.__traceback__) from error
+
+
+@contextmanager
+def refusals(wrapper: Member) -> Iterator[None]:
+    """Raise the typed error for a refusal alone: where Django translates nothing, other errors stay psycopg's."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise_refusal(wrapper, error)
+        raise
 
 
 def reason_of(wrapper: Member) -> str:
