@@ -33,6 +33,8 @@ LOOK_SECONDS = 0.001
 NEWS_SECONDS = 0.1
 # How long the twin's word holds that no switch keeps its writer out: one may well follow an outage.
 DENIED_SECONDS = 0.1
+# How often it is asked for although it is pushed, while it is on: DISCARD ALL ends what LISTEN began.
+RENEW_SECONDS = 10.0
 # Looked up once: this is compared for every query.
 _IDLE, _UNKNOWN = TransactionStatus.IDLE, TransactionStatus.UNKNOWN
 # Whether a pooler answers at a host and port: it tells every client what the pool's first session once reported.
@@ -58,7 +60,7 @@ class Follower:
         self.alias = alias
         self.clock = clock
         self.ask_seconds = ask_seconds
-        self.look_seconds, self.news_seconds = LOOK_SECONDS, NEWS_SECONDS
+        self.look_seconds, self.news_seconds, self.renew_seconds = LOOK_SECONDS, NEWS_SECONDS, RENEW_SECONDS
         self._lock = threading.Lock()
         self.forget()
 
@@ -210,7 +212,7 @@ class Follower:
         if type(watch) is not Watch or watch.poll is None or watch.heard or watch.ended or watch.fenced:
             return False
         since = watch.opened if watch.pushed is None else self._begun
-        if not watch.pushed and now - since >= self.ask_seconds:
+        if now - since >= (self.renew_seconds if watch.pushed else self.ask_seconds) and self._may_ask(watch):
             return False
         # Another thread that shares the connection may be at work on it: poll() raises where two ask at once.
         if status == _UNKNOWN or not connection.lock.acquire(blocking=False):
@@ -232,8 +234,14 @@ class Follower:
                 self.ask(connection)
         elif watch.pushed is None and self.clock() - watch.opened >= self.ask_seconds:
             self._listen(connection, watch)
-        elif not watch.pushed and self.is_due:
+        elif self._may_ask(watch) and self.clock() - self._begun >= (
+            self.renew_seconds if watch.pushed else self.ask_seconds
+        ):
             self.ask(connection)
+
+    def _may_ask(self, watch: Watch) -> bool:
+        """Return whether the switch is asked for by age: in normal mode not where it is pushed."""
+        return not watch.pushed or mode.switch(self.alias) is not None
 
     def _listen(self, connection: Any, watch: Watch) -> None:
         """Have the news pushed where that works: not on a standby, by a pooler, or within transactions."""

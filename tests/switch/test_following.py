@@ -206,3 +206,13 @@ def test_a_process_that_does_not_listen_sends_no_listen(monkeypatch: pytest.Monk
     with sent_on(session()) as sent:
         look_often()
     assert (questions(sent) > 1, [statement for statement in sent if "LISTEN" in statement]) == (True, [])
+
+
+def test_a_listen_that_the_application_ended_keeps_no_process_read_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    met_on()
+    served = listen(monkeypatch)
+    served.execute("DISCARD ALL")
+    off()
+    assert is_read_only()
+    monkeypatch.setattr(followers.of("default"), "renew_seconds", 0.0)
+    assert not is_read_only()
