@@ -302,8 +302,10 @@ def _change_over(alias: str, twin: str) -> bool:
         left = cast(PairMember | None, cast(PairedConnectionHandler, connections).own(served))
         held.served[alias] = serving
         held.leaving.pop(alias, None)
-        if left is not None:
+        # A transaction that somebody opened there by its own name is not the alias's.
+        if left is not None and not left.holds_alias():
             _go_along(alias, left, serving)
+        if left is not None:
             held.leaving[alias] = cast(Any, left)
     if alias in held.leaving and held.leaving[alias].retire():
         del held.leaving[alias]

@@ -366,7 +366,7 @@ def test_a_session_that_is_at_work_is_said_to_be_lost() -> None:
         met_beside()
         with pytest.raises(SessionEndedError, match="at work"):
             run("SELECT 1")
-        with pytest.raises(OperationalError):
+        with pytest.raises(psycopg.OperationalError):
             list(rows)
     assert served_by() == "readonly"
 

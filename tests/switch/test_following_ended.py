@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from socket import AF_INET, SOCK_DGRAM, socket
 from typing import Any
@@ -347,6 +348,22 @@ def test_a_read_is_not_sent_again_into_a_block_of_the_twins_own() -> None:
                 other.execute("SELECT 1")
         cursor.execute(asked)
         assert cursor.fetchone() == before
+
+
+def test_a_block_of_the_twins_own_after_the_window_is_not_the_aliass() -> None:
+    met_on()
+    off()
+
+    def learn() -> None:
+        wait_for(lambda: served_by() == "default")
+        connections.close_all()
+
+    with ThreadPoolExecutor(1) as other:
+        other.submit(learn).result()
+    with transaction.atomic(using="readonly"):
+        assert Product.objects.using("readonly").count() == COUNT
+        Tag.objects.create(name="written")
+        assert Product.objects.using("readonly").count() == COUNT
 
 
 def test_a_twins_first_session_is_whole_although_an_error_is_owed(superuser: psycopg.Connection[Any]) -> None:

@@ -58,11 +58,11 @@ def with_no_path(session: psycopg.Connection[Any]) -> None:
 
 
 def with_no_patience(session: psycopg.Connection[Any]) -> None:
-    psycopg.Cursor(session).execute("SET lock_timeout = '1ms'")
+    psycopg.Cursor(session).execute("SET lock_timeout = '100ms'")
 
 
 def with_no_time(session: psycopg.Connection[Any]) -> None:
-    psycopg.Cursor(session).execute("SET statement_timeout = '1ms'")
+    psycopg.Cursor(session).execute("SET statement_timeout = '100ms'")
 
 
 KINDS = [
@@ -135,7 +135,7 @@ def test_a_timeout_of_the_application_costs_it_neither_its_session_nor_the_news(
 def kept_waiting(superuser: psycopg.Connection[Any], pid: int) -> Iterator[None]:
     """Lock what the question reads until it has waited for longer than the application would."""
     waits = """SELECT FROM pg_stat_activity WHERE pid = %s AND wait_event_type = 'Lock'
-        AND clock_timestamp() - query_start > '50 ms'"""
+        AND clock_timestamp() - query_start > '300 ms'"""
     superuser.execute("BEGIN")
     superuser.execute("LOCK pg_db_role_setting IN ACCESS EXCLUSIVE MODE")
 
