@@ -14,8 +14,9 @@ from ..following import followers
 from ..following.watch import can_tell
 from ..logins import one_line
 from ..mode import Status
-from .handler import PairedConnectionHandler, in_event_loop, resolve
+from .handler import PairedConnectionHandler, resolve
 from .held import holds
+from .moving import in_event_loop
 
 logger = logging.getLogger("readonly_router")
 

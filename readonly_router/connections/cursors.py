@@ -28,10 +28,11 @@ class TranslatingCursor(CursorWrapper):
     def _execute(self, *args: Any, **kwargs: Any) -> Any:
         # What `_sent` does, without its calls: this runs for every query.
         if self.cursor.connection is not self.db.connection or not self.db.used:
-            return self._sent(partial(super()._execute, *args, **kwargs), again=True)  # type: ignore[misc]  # as below
+            run = partial(super()._execute, *args, **kwargs)  # type: ignore[misc]  # not in the stubs
+            return self._sent(run, again=True)
         session = self.cursor.connection
         try:
-            return super()._execute(*args, **kwargs)  # type: ignore[misc]  # as below
+            return super()._execute(*args, **kwargs)  # type: ignore[misc]  # not in the stubs
         except (OperationalError, InternalError) as error:
             self._refuse_lost(error, session)
             raise

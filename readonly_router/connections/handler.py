@@ -18,13 +18,15 @@ from .. import conf, mode
 from ..durations import NEVER
 from ..errors import ReadOnlyRouterError
 from ..following import followers
-from ..following.watch import can_tell, has_ended
-from . import along, engines, repeating
+from ..following.watch import can_tell
+from . import engines
 from .held import Lead, forget_what_is_over, held, holds
-from .member import PairMember, Writer
+from .member import PairMember
+from .moving import change_over, connect, follow, has_begun_by_hand, in_event_loop
 from .translation import TwinAlias
 from .twin import paired
 from .twin_sessions import refuse_unsafe_twin
+from .writer import Writer
 
 
 class PairedConnectionHandler(ConnectionHandler):
@@ -179,33 +181,25 @@ def _resolve(alias: str, twin: str | None) -> str:
         held.handed = ""
         return alias
     if mode.follows():
-        _follow(alias, twin)
-        read_only = _change_over(alias, twin)
+        follow(alias, twin)
+        read_only = change_over(alias, twin)
     else:
         read_only = mode.is_read_only(alias)
     if read_only:
-        if holds(alias) or _has_begun_by_hand(alias, alias):
+        if holds(alias) or has_begun_by_hand(alias, alias):
             return alias
         held.handed = alias
         return twin
-    if mode.scope() is None and ((held.wrappers and holds(twin)) or _has_begun_by_hand(alias, twin)):
+    if mode.scope() is None and ((held.wrappers and holds(twin)) or has_begun_by_hand(alias, twin)):
         return twin
     return alias
-
-
-def _has_begun_by_hand(alias: str, served: str) -> bool:
-    """Return whether this thread is still served by one of a pair, within a BEGIN that Django knows nothing of."""
-    if not mode.follows() or held.served.get(alias, alias) != served:
-        return False
-    wrapper = cast(PairedConnectionHandler, connections).own(served)
-    return wrapper is not None and cast(PairMember, wrapper).has_begun_by_hand()
 
 
 def meet(alias: str) -> None:
     """Make sure of the mode: where this thread has no session that carries the news, open the writer's."""
     resolve(alias)
     if mode.follows() and not mode.is_read_only(alias):
-        _connect(cast(PairedConnectionHandler, connections).real(alias))
+        connect(cast(PairedConnectionHandler, connections).real(alias))
 
 
 def is_read_only_for_sure(alias: str) -> bool:
@@ -251,92 +245,6 @@ def end_written_sessions() -> None:
     for wrapper in connections.all(initialized_only=True):
         if isinstance(wrapper, Writer) and wrapper.writes_through_the_switch:
             wrapper.retire()
-
-
-# -- following the switch
-
-
-def _follow(alias: str, twin: str) -> None:
-    """Take the news from the connection that serves the alias, never within a transaction."""
-    now = monotonic()
-    if now - held.looked.get(alias, NEVER) < followers.of(alias).look_seconds:
-        return
-    if held.wrappers and (holds(alias) or holds(twin)):
-        return
-    held.looked[alias] = now
-    handler = cast(PairedConnectionHandler, connections)
-    serving = twin if mode.is_read_only(alias) else alias
-    # A replica knows nothing of the switch: a session of the writer's, read-only by then, carries the news.
-    telling = alias if twin in conf.replicas() else serving
-    wrapper = handler.own(telling)
-    if wrapper is None or wrapper.connection is None:
-        if serving == twin and followers.of(alias).is_due:
-            # The query to come needs the connection anyhow, and would be refused were the switch off by now.
-            _connect(handler.real(telling))
-            if telling != serving and handler.real(telling).connection is None:
-                followers.of(alias).note_attempt()
-    elif not followers.of(alias).look(wrapper.connection) and not in_event_loop():
-        held_state = cast(PairMember, wrapper).used or wrapper.autocommit != wrapper.settings_dict["AUTOCOMMIT"]
-        lost = held_state and wrapper.connection is not None and has_ended(wrapper.connection)
-        if lost and (mode.is_pinned() or not repeating.has_moved(cast(PairMember, wrapper), wrapper.connection)):
-            return  # what was set on it is gone: each statement says so, to the end of the request
-        # It ended by the drain, a restart. The new session knows how things stand.
-        wrapper.close()
-        mode.loosen(alias)
-        cast(PairMember, wrapper).ended = True
-        _connect(wrapper)
-        if lost:
-            repeating.owe(alias, repeating.GONE.format(alias))
-
-
-def _change_over(alias: str, twin: str) -> bool:
-    """Return whether the alias is read-only; where that is news, what its session holds goes along.
-
-    The session left behind is closed, now or as soon as it can be. Not in an event loop, which can ask nothing.
-    """
-    read_only = mode.is_read_only(alias)
-    served, serving = held.served.get(alias, alias), twin if read_only else alias
-    if in_event_loop() or (held.wrappers and (holds(alias) or holds(twin))) or _has_begun_by_hand(alias, served):
-        return read_only
-    if served != serving:
-        left = cast(PairMember | None, cast(PairedConnectionHandler, connections).own(served))
-        held.served[alias] = serving
-        held.leaving.pop(alias, None)
-        # A transaction that somebody opened there by its own name is not the alias's.
-        if left is not None and not left.holds_alias():
-            _go_along(alias, left, serving)
-        if left is not None:
-            held.leaving[alias] = cast(Any, left)
-    if alias in held.leaving and held.leaving[alias].retire():
-        del held.leaving[alias]
-    return read_only
-
-
-def _go_along(alias: str, left: PairMember, serving: str) -> None:
-    """Let what the application set on a session go along; what cannot is said by the next statement, once."""
-    state, said = along.state_of(cast(Any, left)), left.owes_error
-    if state != along.NOTHING:
-        member = cast(PairedConnectionHandler, connections).real(serving)
-        _connect(member)
-        if lost := along.give(state, cast(Any, member)):
-            said = along.LEFT.format(alias, ", ".join(lost))
-    if said:
-        repeating.owe(alias, said)
-
-
-def _connect(wrapper: BaseDatabaseWrapper) -> None:
-    """Open a session where that is possible; what keeps it from that is raised by the query that follows."""
-    if in_event_loop():
-        return
-    with suppress(DatabaseError, ReadOnlyRouterError):
-        wrapper.ensure_connection()
-    if wrapper.connection is None and wrapper.alias in conf.twins() and mode.follows():
-        cast(PairedConnectionHandler, connections).told_by_twin(wrapper.alias)
-
-
-def in_event_loop() -> bool:
-    """Return whether this is asynchronous code, in which Django allows no query."""
-    return _get_running_loop() is not None
 
 
 def open_transactions() -> list[str]:

@@ -17,9 +17,10 @@ from .blocks import TwinCursor
 from .engines import Tenanted
 from .held import held
 from .meeting import refuse_elsewhere
-from .member import PairMember, Writer
+from .member import PairMember
 from .translation import writer_of
 from .twin_sessions import refuse_writers_login, start_read_only, starts_read_only
+from .writer import Writer
 
 _UNBROKEN = (TransactionStatus.IDLE, TransactionStatus.INTRANS)
 

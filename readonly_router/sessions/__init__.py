@@ -8,9 +8,9 @@ from typing import Any
 def __getattr__(name: str) -> Any:
     """Return the engine when it is asked for: settings.py may import this package, and says what it stands on."""
     if name == "SessionStore":
-        from .. import conf  # noqa: PLC0415 - see above
-        from ..installed import refuse_without_app  # noqa: PLC0415 - see above
-        from .cookies import over  # noqa: PLC0415 - see above
+        from .. import conf  # noqa: PLC0415 - it reads settings
+        from ..installed import refuse_without_app  # noqa: PLC0415 - it reads settings
+        from .cookies import over  # noqa: PLC0415 - it reads settings
 
         refuse_without_app(__name__)
         return over(conf.session_store())
