@@ -342,3 +342,15 @@ def test_an_error_of_copy_or_stream_that_is_no_refusal_stays_psycopgs() -> None:
             list(cursor.stream("SELECT 1 / 0"))
         with pytest.raises(psycopg.IntegrityError), cursor.copy("COPY shop_tag TO STDOUT"):
             raise psycopg.IntegrityError("another connection's")
+
+
+def test_a_wrapper_that_was_made_while_its_alias_was_in_no_pair_joins_it() -> None:
+    forget("default")
+    with override_settings(READONLY_ROUTER_PAIRS={"other": "others_twin"}):
+        kept = connections["default"]
+        kept.ensure_connection()
+    assert Tag.objects.exists()
+    with read_only():
+        assert connections["default"] is not kept
+        with pytest.raises(ReadOnlyError):
+            kept.cursor()

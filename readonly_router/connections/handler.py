@@ -10,13 +10,14 @@ from functools import partial
 from time import monotonic
 from typing import Any, cast
 
+from django.core.signals import setting_changed
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.utils import ConnectionHandler, DatabaseError
 
 from .. import conf, mode
 from ..durations import NEVER
-from ..errors import ReadOnlyRouterError
+from ..errors import ConfigurationError, ReadOnlyRouterError
 from ..following import followers
 from ..following.watch import can_tell
 from . import engines
@@ -134,6 +135,19 @@ def install() -> None:
             del connections[wrapper.alias]
             # Whoever keeps it, from a module that was imported before: it may write no more than a new one.
             _adopt(wrapper)
+
+
+def _pairs_changed(*, setting: str, **_: Any) -> None:
+    """Make members of the wrappers that were made while their alias was in no pair, as a test may have it."""
+    if setting != "READONLY_ROUTER_PAIRS" or not isinstance(connections, PairedConnectionHandler):
+        return
+    with suppress(ConfigurationError):
+        for wrapper in connections.all(initialized_only=True):
+            if wrapper.alias in conf.twins() or wrapper.alias in conf.writers():
+                _adopt(wrapper)
+
+
+setting_changed.connect(_pairs_changed)
 
 
 # The alias whose own connection serves an alias here and now. A transaction opened through a writer's alias keeps
