@@ -12,6 +12,7 @@ from django.db import Error, InternalError, OperationalError
 from django.db.backends.utils import CursorWrapper
 
 from ..errors import ReadOnlyRouterError
+from ..following import watch
 from . import repeating
 from .refusals import ENDED, sqlstate_of
 from .translation import refusals
@@ -25,14 +26,16 @@ class TranslatingCursor(CursorWrapper):
     # Whether a twin's cursor was asked of the writer's alias.
     handed = False
 
-    def _execute(self, *args: Any, **kwargs: Any) -> Any:
+    def _execute(self, sql: Any, params: Any, *args: Any) -> Any:
+        if params is None:
+            watch.note_listening(self.cursor.connection, sql)
         # What `_sent` does, without its calls: this runs for every query.
-        if self.cursor.connection is not self.db.connection or not self.db.used:
-            run = partial(super()._execute, *args, **kwargs)  # type: ignore[misc]  # not in the stubs
+        session, db = self.cursor.connection, self.db
+        if session is not db.connection or not db.used:
+            run = partial(super()._execute, sql, params, *args)  # type: ignore[misc]  # not in the stubs
             return self._sent(run, again=True)
-        session = self.cursor.connection
         try:
-            return super()._execute(*args, **kwargs)  # type: ignore[misc]  # not in the stubs
+            return super()._execute(sql, params, *args)  # type: ignore[misc]  # not in the stubs
         except (OperationalError, InternalError) as error:
             self._refuse_lost(error, session)
             raise

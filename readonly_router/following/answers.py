@@ -14,7 +14,7 @@ from psycopg.pq import TransactionStatus
 
 from .. import conf
 from ..errors import message
-from ..mark import EVENTS, MARKED, SETTING, WRITABLE_LOCK
+from ..mark import CHANNEL, EVENTS, MARKED, SETTING, WRITABLE_LOCK
 from ..mode import Switch
 from .watch import plain_cursor
 
@@ -67,6 +67,8 @@ _ASK = """SELECT pg_catalog.pg_backend_pid(), pg_catalog.pg_is_in_recovery(),
           AND c OPERATOR(pg_catalog.=) ANY (%(marked)s::pg_catalog.text[])) m"""
 _PATIENCE = """SELECT pg_catalog.set_config('statement_timeout', '0', true),
     pg_catalog.set_config('lock_timeout', '0', true)"""
+_LISTENED_ON = """SELECT EXISTS (SELECT FROM pg_catalog.pg_listening_channels() c
+    WHERE c OPERATOR(pg_catalog.<>) %(channel)s::pg_catalog.text)"""
 # Where Django finds the table of events, if it is the site's: where PUBLIC may create in a schema of the site's
 # path, anybody can make one of that name, with code that would run as whoever reads it.
 _TABLE = """SELECT n.nspname::pg_catalog.text, c.relname::pg_catalog.text FROM pg_catalog.pg_class c
@@ -157,6 +159,14 @@ def is_opened(connection: Any) -> bool:
     if not connection.autocommit:
         connection.commit()
     return row[0] is not None
+
+
+def is_listened_on(connection: Any) -> bool:
+    """Return whether the application waits for news of its own on a session at rest."""
+    row = ask(connection, _LISTENED_ON, {"channel": CHANNEL})
+    if not connection.autocommit:
+        connection.rollback()
+    return bool(row[0])
 
 
 def named_login(alias: str) -> str:

@@ -21,7 +21,7 @@ from ..mode import Status, Switch
 from ..signals import read_only_changed
 from . import answers
 from .answers import Answer, Instance
-from .watch import Watch, can_tell, has_ended, plain_cursor, watch_of
+from .watch import Watch, can_tell, has_ended, has_unread, plain_cursor, watch_of
 
 logger = logging.getLogger("readonly_router")
 
@@ -187,8 +187,11 @@ class Follower:
             return True
         try:
             ended = has_ended(connection)
+            unread = not (ended or watch.heard or mode.switch(self.alias)) and has_unread(connection)
         finally:
             connection.lock.release()
+        if unread:
+            return True  # a question would read it
         if ended or (watch.fenced and not mode.is_read_only(self.alias)):
             return False
         try:
@@ -240,8 +243,11 @@ class Follower:
             self.ask(connection)
 
     def _may_ask(self, watch: Watch) -> bool:
-        """Return whether the switch is asked for by age: in normal mode not where it is pushed."""
-        return not watch.pushed or mode.switch(self.alias) is not None
+        """Return whether the switch is asked for by age.
+
+        In normal mode not where it is pushed, nor where the application may wait for what comes in.
+        """
+        return mode.switch(self.alias) is not None or not (watch.pushed or watch.shared)
 
     def _listen(self, connection: Any, watch: Watch) -> None:
         """Have the news pushed where that works: not on a standby, by a pooler, or within transactions."""
@@ -249,7 +255,9 @@ class Follower:
             watch.pushed = False
             return
         answer = self.ask(connection)
-        watch.pushed = conf.listen() and answer.pid == connection.info.backend_pid and connection.autocommit
+        watch.shared = watch.shared or answers.is_listened_on(connection)
+        # Its loop would read our news for its own.
+        watch.pushed = not watch.shared and conf.listen() and answer.pid == connection.info.backend_pid and connection.autocommit
         if watch.pushed:
             plain_cursor(connection).execute("LISTEN readonly_router", prepare=False)
             # Only now: a switch between the first answer and LISTEN is told by neither.

@@ -17,6 +17,14 @@ from psycopg.rows import tuple_row
 from ..mark import CHANNEL, SETTING
 
 
+# Messages of PostgreSQL that come unasked: notification, error, notice and parameter. Of the first, its length and
+# the sender's process stand before the channel. https://www.postgresql.org/docs/current/protocol-message-formats.html
+_NOTIFICATION, _TOLD_UNASKED = b"A", (b"E", b"N", b"S")
+_BEFORE_CHANNEL, _SEEN = 9, 80
+# What poll() tells of a socket whose other end is gone; on Linux also where something is left to read.
+_HUNG_UP = sum(getattr(select, name, 0) for name in ("POLLHUP", "POLLERR", "POLLRDHUP"))
+
+
 class Watch:
     """What one psycopg connection knows of the switch; stands in its place as the handler of notifications.
 
@@ -25,7 +33,7 @@ class Watch:
 
     __slots__ = (
         "began_read_only", "database", "ended", "fenced", "heard", "mark", "opened", "opened_for_writing",
-        "others", "outlived", "poll", "pushed",
+        "others", "outlived", "poll", "pushed", "shared",
     )  # fmt: skip
 
     def __init__(self, connection: Any) -> None:
@@ -44,6 +52,8 @@ class Watch:
         # And was made writable all the same.
         self.opened_for_writing = False
         self.others = connection.pgconn.notify_handler
+        # The application listens on it as well: what comes in while it is at rest is the application's to read.
+        self.shared = False
         self.poll: Callable[[], Any] | None = None
         # libpq takes the last words of a session that is idle for a notice, and its end may come a moment later.
         self.ended = False
@@ -60,8 +70,23 @@ class Watch:
     def __call__(self, notification: Any) -> None:
         if notification.relname == CHANNEL.encode():
             self.heard = True
-        elif self.others is not None:
-            self.others(notification)
+        else:
+            self.shared = True
+            if self.others is not None:
+                self.others(notification)
+
+    def may_read(self, descriptor: int) -> bool:
+        """Return whether what has come in is none of the application's: its loop may wait for the socket.
+
+        Where it is encrypted, only news of the switch can be waited for.
+        """
+        with socket.socket(fileno=os.dup(descriptor)) as same:
+            seen = same.recv(_SEEN, socket.MSG_PEEK)
+        if seen.startswith(_NOTIFICATION):
+            named = seen[_BEFORE_CHANNEL:].startswith(CHANNEL.encode() + b"\0")
+            self.shared = self.shared or not named
+            return named
+        return seen[:1] in _TOLD_UNASKED or (bool(self.pushed) and not self.shared)
 
 
 def can_tell(connection: Any) -> bool:
@@ -111,24 +136,41 @@ def is_lost(connection: Any) -> bool:
         return True  # not even a socket any more
 
 
-def _poll(descriptor: int) -> Callable[[], Any]:
-    """Return a function that tells whether the socket has something to read, without waiting."""
+def note_listening(connection: Any, statement: Any) -> None:
+    """Note a LISTEN of the application's: its loop waits for the socket."""
+    if "LISTEN" in str(statement).upper() and is_watched(connection):
+        watch_of(connection).shared = True
+
+
+def has_unread(connection: Any) -> bool:
+    """Return whether something was left on the socket, for the application to read."""
+    poll = watch_of(connection).poll
+    return poll is not None and bool(poll())
+
+
+def _poll(descriptor: int) -> Callable[[], list[tuple[int, int]]]:
+    """Return a function that tells whether the socket has something to read, and what, without waiting."""
     if not hasattr(select, "poll"):  # Windows, and what gevent leaves of the module
-        return lambda: select.select([descriptor], [], [], 0)[0]
+        return lambda: [(each, 0) for each in select.select([descriptor], [], [], 0)[0]]
     poll = select.poll()
-    poll.register(descriptor, select.POLLIN)
+    poll.register(descriptor, select.POLLIN | getattr(select, "POLLRDHUP", 0))
     return partial(poll.poll, 0)
 
 
 def _ended(connection: Any, watch: Watch) -> bool:
-    """Read what came in; return whether the other end is gone: its last words come before the end itself."""
+    """Read what is not the application's; return whether the other end is gone.
+
+    Its last words come before the end itself.
+    """
     pgconn = connection.pgconn
     try:
         watch.poll = watch.poll or _poll(pgconn.socket)
-        while watch.poll():
+        while events := watch.poll():
+            if not (events[0][1] & _HUNG_UP or watch.may_read(pgconn.socket)):
+                break
             pgconn.consume_input()
             _hand_over(pgconn)
-    except psycopg.Error:
+    except (psycopg.Error, OSError):
         return True
     return watch.ended
 
