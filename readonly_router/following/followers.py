@@ -257,7 +257,12 @@ class Follower:
         answer = self.ask(connection)
         watch.shared = watch.shared or answers.is_listened_on(connection)
         # Its loop would read our news for its own.
-        watch.pushed = not watch.shared and conf.listen() and answer.pid == connection.info.backend_pid and connection.autocommit
+        watch.pushed = (
+            not watch.shared
+            and conf.listen()
+            and answer.pid == connection.info.backend_pid
+            and connection.autocommit
+        )
         if watch.pushed:
             plain_cursor(connection).execute("LISTEN readonly_router", prepare=False)
             # Only now: a switch between the first answer and LISTEN is told by neither.

@@ -16,7 +16,6 @@ from psycopg.rows import tuple_row
 
 from ..mark import CHANNEL, SETTING
 
-
 # Messages of PostgreSQL that come unasked: notification, error, notice and parameter. Of the first, its length and
 # the sender's process stand before the channel. https://www.postgresql.org/docs/current/protocol-message-formats.html
 _NOTIFICATION, _TOLD_UNASKED = b"A", (b"E", b"N", b"S")
