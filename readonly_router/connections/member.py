@@ -60,11 +60,18 @@ class PairMember(_Wrapper):
     def make_cursor(self, cursor: Any) -> Any:
         # Built at once where the engine does not make its own: this runs for every query.
         if type(self).engine_make_cursor is BaseDatabaseWrapper.make_cursor:
-            return self.cursor_class(cursor, self)
-        return over(super().make_cursor(cursor), self.cursor_class)
+            made = self.cursor_class(cursor, self)
+        else:
+            made = over(super().make_cursor(cursor), self.cursor_class)
+        if self.is_twin and held.handed:
+            # Asked of the twin's own alias, it never goes on as the writer's.
+            made.handed = held.handed == writer_of(self)
+        return made
 
     def make_debug_cursor(self, cursor: Any) -> Any:
-        return over(super().make_debug_cursor(cursor), self.cursor_class)
+        made = over(super().make_debug_cursor(cursor), self.cursor_class)
+        made.handed = self.is_twin and held.handed == writer_of(self)
+        return made
 
     def chunked_cursor(self) -> Any:
         return of_the_server(super().chunked_cursor())

@@ -31,17 +31,11 @@ class Twin(PairMember):
     is_twin = True
     cursor_class = TwinCursor
 
-    def _prepare_cursor(self, cursor: Any) -> Any:
-        made = super()._prepare_cursor(cursor)  # type: ignore[misc]  # not in the stubs
-        # Asked of the twin's own alias, it never goes on as the writer's.
-        if handed := held.handed:
-            made.handed = handed == writer_of(self)
-        return made
-
     def validate_no_broken_transaction(self) -> None:
         """Let a block that is marked for rollback read on: nothing was written in it. Django ends it as marked."""
-        unbroken = self.connection is not None and self.connection.pgconn.transaction_status in _UNBROKEN
-        if self.needs_rollback and not unbroken:
+        if not self.needs_rollback:
+            return
+        if self.connection is None or self.connection.pgconn.transaction_status not in _UNBROKEN:
             super().validate_no_broken_transaction()
 
     def _may_hold(self) -> bool:
