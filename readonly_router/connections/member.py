@@ -60,7 +60,7 @@ class PairMember(_Wrapper):
     def make_cursor(self, cursor: Any) -> Any:
         # Built at once where the engine does not make its own: this runs for every query.
         if type(self).engine_make_cursor is BaseDatabaseWrapper.make_cursor:
-            made = self.cursor_class(cursor, self)
+            made: Any = self.cursor_class(cursor, self)
         else:
             made = over(super().make_cursor(cursor), self.cursor_class)
         if self.is_twin and held.handed:
@@ -69,7 +69,7 @@ class PairMember(_Wrapper):
         return made
 
     def make_debug_cursor(self, cursor: Any) -> Any:
-        made = over(super().make_debug_cursor(cursor), self.cursor_class)
+        made: Any = over(super().make_debug_cursor(cursor), self.cursor_class)
         made.handed = self.is_twin and held.handed == writer_of(self)
         return made
 
