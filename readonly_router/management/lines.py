@@ -35,6 +35,8 @@ def state(alias: str, found: State | str) -> Iterator[str]:
         yield f"  reads come from {found.reads_from}: a replica, by READONLY_ROUTER_REPLICAS"
     for role, count in sorted(found.sessions.items()):
         yield f"  sessions of {role}: {count}"
+    if found.others:
+        yield f"  closed by another switch of this database, and left to it: {', '.join(found.others)}"
     for line in found.warnings:
         yield f"  warning: {line}"
 

@@ -33,7 +33,9 @@ from .targets import in_one_line, writer_session
 # The first of the schemas that the site's own queries look into, as Django finds its table.
 _TABLE = """SELECT n.nspname::text, c.oid::bigint, c.relkind = 'r', pg_get_userbyid(c.relowner)::text,
     c.relowner IN (w.oid, d.datdba, n.nspowner) OR o.rolsuper
-        OR (NOT w.rolsuper AND pg_has_role(w.oid, c.relowner, 'MEMBER'))
+        OR (NOT w.rolsuper AND pg_has_role(w.oid, c.relowner, 'MEMBER')),
+    ARRAY(SELECT l.rolname::text FROM pg_roles l WHERE l.rolcanlogin AND NOT l.rolsuper AND NOT o.rolsuper
+        AND pg_has_role(l.oid, c.relowner, 'MEMBER') AND pg_has_role(w.oid, c.relowner, 'MEMBER'))
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_roles o ON o.oid = c.relowner,
          pg_database d, pg_roles w
     WHERE c.relname = %(table)s AND n.nspname = ANY (%(schemas)s) AND d.datname = current_database()
@@ -42,10 +44,15 @@ _TABLE = """SELECT n.nspname::text, c.oid::bigint, c.relkind = 'r', pg_get_userb
 
 @dataclass(frozen=True, kw_only=True)
 class Log:
-    """The table of audit events as a session of the site's own reaches it; `writer` is whose switch it tells."""
+    """The table of audit events as a session of the site's own reaches it; `writer` is whose switch it tells.
+
+    `logins` are what the site may have logged in as before: members, as the writer is, of the table's owner.
+    """
 
     session: Session
+    alias: str
     writer: str
+    logins: tuple[str, ...]
     schema: str
     oid: int
 
@@ -84,7 +91,7 @@ def log_of(session: Session, target: Target) -> Log | None:
     row = session.execute(_TABLE, wanted).fetchone()
     if row is None:
         return None
-    schema, oid, is_table, owner, is_of_the_site = row
+    schema, oid, is_table, owner, is_of_the_site, members = row
     name = sql.Identifier(schema, EVENTS).as_string(None)
     if not is_table:
         raise SwitchError(f"{name} is no table; remove it, and run manage.py migrate readonly_router.")
@@ -93,7 +100,14 @@ def log_of(session: Session, target: Target) -> Log | None:
             f"Table {name} belongs to role '{owner}' and not to the site; have it dropped and run manage.py "
             f"migrate readonly_router, or ALTER TABLE {name} OWNER TO the site's role if it is the site's."
         )
-    return Log(session=session, writer=target.writer, schema=schema, oid=oid)
+    return Log(
+        session=session,
+        alias=target.alias,
+        writer=target.writer,
+        logins=tuple(members),
+        schema=schema,
+        oid=oid,
+    )
 
 
 def required(log: Log | None, target: Target) -> Log:
@@ -108,12 +122,15 @@ def required(log: Log | None, target: Target) -> Log:
 
 # -- reading
 
-# By its role: another site of the same database may use the same alias, or this site another one.
+# By its role: another site of the same database may use the same alias, or this site another one. Where a secrets
+# manager gives the site a new login each time, by those of before.
 # What was said last of an act, itself or what amended it, is its reason and expected end.
 _LAST = """SELECT e.id, e.at, e.kind, e.alias, s.reason, s.eta, e.by, e.os_user, e.host, e.roles, e.receipt,
-    e.details FROM {table} e, LATERAL (SELECT reason, eta FROM {table} a WHERE a.roles @> %(roles)s::jsonb
-        AND (a.id = e.id OR a.kind = 'amended' AND a.id > e.id) ORDER BY a.id DESC LIMIT 1) s
-    WHERE e.roles @> %(roles)s::jsonb AND e.kind NOT IN ('exec', 'migrate', 'amended')
+    e.details FROM {table} e, LATERAL (SELECT reason, eta FROM {table} a
+        WHERE a.id = e.id OR a.kind = 'amended' AND a.id > e.id AND a.roles ?| %(roles)s::text[]
+        ORDER BY a.id DESC LIMIT 1) s
+    WHERE e.kind NOT IN ('exec', 'migrate', 'amended')
+      AND (e.roles ? %(writer)s::text OR e.alias = %(alias)s AND e.roles ?| %(roles)s::text[])
     ORDER BY e.id DESC LIMIT 1"""
 _LATEST = """SELECT id, at, kind, alias, reason, eta, by, os_user, host, roles, receipt, details FROM {table}
     WHERE alias = %(alias)s ORDER BY id DESC LIMIT %(limit)s"""
@@ -130,7 +147,8 @@ _HOLDS: dict[str, Callable[[Any], bool]] = {
 
 def last(log: Log) -> Event | None:
     """Return the last act on the switch of a writer's role; raise SwitchError for what no command wrote."""
-    return next(_read(log, _LAST, roles=json.dumps([log.writer])), None)
+    roles = [log.writer, *log.logins]
+    return next(_read(log, _LAST, writer=log.writer, alias=log.alias, roles=roles), None)
 
 
 _LAST_MARK = """SELECT details->>'mark' FROM {table} WHERE kind = 'on' AND roles @> %(roles)s::jsonb

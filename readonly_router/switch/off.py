@@ -43,6 +43,8 @@ def switch_off(
         for throw in throws:
             preflight.accepted_off(throw.connection, throw.target, throw.state)
         for throw in throws:
+            if others := throw.state.others:
+                throw.tell(f"left closed, for no event of this site's tells of them: {', '.join(others)}")
             if not (throw.state.read_only or throw.state.gone):
                 _complete(throw, grace=wait)
                 continue

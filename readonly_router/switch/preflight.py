@@ -28,17 +28,19 @@ def state_of(hands: Hands, target: Target, log: Log | None) -> State:
     read_only = target.writer in marked
     on = event if event is not None and event.kind == "on" else None
     known = on if read_only else None
-    # Another site of this database may have a switch of its own.
-    fenced = tuple(name for name in marked if name == target.writer or (on and name in on.roles))
-    roles = fenced if read_only else (target.writer,)
+    # Another site of this database may have a switch of its own; and a site may get another login meanwhile.
+    closed = tuple(name for name in marked if name == target.writer or (on and name in on.roles))
+    others = tuple(name for name in marked if name not in closed)
+    roles = closed or (target.writer,)
     uncovered, superusers = catalog.unfenced(connection, (*roles, str(target.twin.get("user", ""))))
-    facts = catalog.roles(connection, roles)
+    facts = catalog.roles(connection, (target.writer, *roles))
     return State(
         alias=target.alias,
         read_only=read_only,
         writer=target.writer,
-        fenced=fenced,
-        nologin=_nologin(connection, target.writer, fenced, on, known=log is not None),
+        fenced=closed,
+        others=others,
+        nologin=_nologin(connection, target.writer, closed, on, known=log is not None),
         uncovered=uncovered,
         superusers=superusers,
         sessions=_sessions(hands),
@@ -52,7 +54,7 @@ def state_of(hands: Hands, target: Target, log: Log | None) -> State:
         gone=on.at if on and not read_only else None,
         unfinished=unfinished,
         warnings=(
-            *_warnings(target, facts, on=bool(on), read_only=read_only, uncovered=uncovered),
+            *_warnings(target, facts, on=bool(on), closed=closed, uncovered=uncovered),
             *(_UNFINISHED,) * bool(unfinished),
         ),
     )
@@ -106,9 +108,9 @@ def _nologin(
 
 
 def _warnings(
-    target: Target, facts: dict[str, RoleFacts], *, on: bool, read_only: bool, uncovered: Iterable[str]
+    target: Target, facts: dict[str, RoleFacts], *, on: bool, closed: tuple[str, ...], uncovered: Iterable[str]
 ) -> Iterator[str]:
-    writer = facts.get(target.writer)
+    writer, read_only = facts.get(target.writer), target.writer in closed
     if writer is not None and writer.setting not in {None, *MARKS}:
         yield (
             f"role '{writer.name}' has a {SETTING} of its own in this database ({writer.setting}), which is not "
@@ -119,7 +121,12 @@ def _warnings(
             f"sessions of '{target.writer}' begin read-only, and not by the switch: see {SETTING} of the role, "
             "the database and the server"
         )
-    if on and not read_only:
+    if closed and not read_only:
+        yield (
+            f"the last on closed {', '.join(closed)}, and '{target.writer}', which this site logs in as by now, "
+            "is open: run on to close it too, or off to open them"
+        )
+    elif on and not read_only:
         yield (
             "the last event is an on, but the setting is gone: somebody reset it, or this database is a copy of "
             "one in a window; run on to switch it too, or off to note that it is open"
@@ -146,7 +153,9 @@ def refuse_standby(connection: Connection, target: Target) -> None:
 def accepted(hands: Hands, target: Target, state: State, log: Log | None, order: Order, tell: Tell) -> Accepted:
     """Return what is to be closed; raise SwitchError for what would make the switch a lie. Changes nothing."""
     connection = hands.operator
-    wanted = state.fenced if state.read_only else tuple(dict.fromkeys((target.writer, *order.writers)))
+    wanted = state.fenced
+    if not state.read_only:
+        wanted = tuple(dict.fromkeys((target.writer, *state.fenced, *order.writers)))
     facts = catalog.roles(connection, wanted)
     for name in wanted:
         _refuse_role(name, facts.get(name), target)

@@ -151,6 +151,8 @@ class State:
     read_only: bool
     writer: str
     fenced: tuple[str, ...] = ()
+    # What carries the switch's setting in this database, and no event of this site's tells of.
+    others: tuple[str, ...] = ()
     nologin: tuple[str, ...] = ()
     uncovered: tuple[str, ...] = ()
     superusers: tuple[str, ...] = ()

@@ -11,10 +11,12 @@ import pytest
 from django.db import connections
 from psycopg import sql
 
+from readonly_router.mark import MARKS
 from tests.database import Scratch
 from tests.harness.pairs import lead
 from tests.harness.servers import Servers
 from tests.switch.switching import (
+    SETTING,
     default_of,
     events,
     notes,
@@ -234,6 +236,67 @@ def test_a_session_that_becomes_hidden_during_the_drain_holds_out(pair: Scratch)
         outcome = read_only(pair, "on", "--admin-url", url, "--deadline", "300ms")
         held.execute("COMMIT")
     assert (outcome.status, "in a state that cannot be seen" in outcome.err) == (3, True)
+
+
+# -- a site whose login changes
+
+
+@contextmanager
+def next_login(pair: Scratch) -> Iterator[str]:
+    """Let the site log in as another member of its group, as a secrets manager has it; return its name."""
+    name, entry = pair.role("lease"), connections.settings[pair.alias]
+    execute(pair, "GRANT {writer} TO {role}", writer=pair.writer, role=name)
+    before = {key: entry[key] for key in ("USER", "PASSWORD")}
+    url = urlsplit(pair.url(name))
+    entry.update(USER=name, PASSWORD=url.password or "")
+    try:
+        yield name
+    finally:
+        entry.update(before)
+
+
+def test_the_login_of_before_that_is_still_closed_is_named(pair: Scratch) -> None:
+    switched(pair)
+    with next_login(pair) as name:
+        out = read_only(pair, "status", "--admin-url", pair.admin_url).out
+        assert f"the last on closed {pair.writer}, and '{name}', which this site logs in as by now, is open" in out
+        assert state(pair).fenced == (pair.writer,)
+
+
+def test_off_by_the_next_login_opens_what_the_one_before_closed(pair: Scratch) -> None:
+    switched(pair)
+    with next_login(pair):
+        assert read_only(pair, "off", "--admin-url", pair.admin_url).status == 0
+    assert (spelt(pair), default_of(pair)) == ([], "off")
+
+
+def test_on_by_the_next_login_closes_both_and_off_opens_both(pair: Scratch) -> None:
+    switched(pair)
+    with next_login(pair) as name:
+        assert switched(pair, "--admin-url", pair.admin_url).roles == (name, pair.writer)
+        assert (default_of(pair), default_of(pair, name)) == ("on", "on")
+        assert read_only(pair, "off", "--admin-url", pair.admin_url).status == 0
+    assert spelt(pair) == []
+
+
+def test_off_by_a_login_that_may_not_open_the_one_before_fails(pair: Scratch) -> None:
+    switched(pair)
+    with next_login(pair):
+        outcome = read_only(pair, "off")
+    assert (outcome.status, default_of(pair)) == (1, "on")
+
+
+def test_another_sites_switch_in_this_database_is_named_and_left(pair: Scratch) -> None:
+    other = pair.role("other")
+    with pair.superuser() as superuser:
+        superuser.execute(
+            f'ALTER ROLE "{other}" IN DATABASE "{pair.name}" SET {SETTING} = \'{MARKS[0]}\''.encode()
+        )
+    assert f"left to it: {other}" in read_only(pair, "status").out
+    assert state(pair).others == (other,)
+    switched(pair)
+    assert f"left closed, for no event of this site's tells of them: {other}" in read_only(pair, "off").err
+    assert (default_of(pair), default_of(pair, other)) == ("off", "on")
 
 
 # -- the writer and the twin themselves
