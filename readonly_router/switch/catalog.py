@@ -19,9 +19,13 @@ Connection = psycopg.Connection[Any]
 _ROLES = """SELECT r.rolname::text, r.rolsuper, r.rolcanlogin,
     pg_has_role(r.oid, 'USAGE') OR pg_has_role('pg_read_all_stats', 'USAGE'),
     pg_has_role(r.oid, 'USAGE') OR (NOT r.rolsuper AND pg_has_role('pg_signal_backend', 'USAGE')),
+    u.rolsuper OR r.oid = u.oid OR (u.rolcreaterole AND NOT r.rolsuper
+        AND (current_setting('server_version_num')::int < 160000
+             OR pg_has_role(r.oid, 'USAGE WITH ADMIN OPTION'))),
     (SELECT split_part(c, '=', 2) FROM pg_db_role_setting s, unnest(s.setconfig) c
      WHERE s.setrole = r.oid AND s.setdatabase = d.oid AND c LIKE %(setting)s || '=%%')
-    FROM pg_roles r, pg_database d WHERE d.datname = current_database() AND r.rolname = ANY (%(names)s)"""
+    FROM pg_roles r, pg_roles u, pg_database d
+    WHERE u.rolname = current_user AND d.datname = current_database() AND r.rolname = ANY (%(names)s)"""
 
 
 def roles(connection: Connection, names: Iterable[str]) -> dict[str, RoleFacts]:
@@ -29,10 +33,22 @@ def roles(connection: Connection, names: Iterable[str]) -> dict[str, RoleFacts]:
     rows = connection.execute(_ROLES, {"setting": SETTING, "names": list(names)})
     return {
         name: RoleFacts(
-            name=name, superuser=is_super, canlogin=login, visible=visible, endable=endable, setting=setting
+            name=name,
+            superuser=is_super,
+            canlogin=login,
+            visible=visible,
+            endable=endable,
+            alterable=alterable,
+            setting=setting,
         )
-        for name, is_super, login, visible, endable, setting in rows
+        for name, is_super, login, visible, endable, alterable, setting in rows
     }
+
+
+def acting(connection: Connection) -> str:
+    """Return whose rights count: a login may have been given another role by ALTER ROLE ... SET role."""
+    row = connection.execute("SELECT current_user::text").fetchone()
+    return str(row[0]) if row else ""
 
 
 def can_log_in(connection: Connection, names: Iterable[str]) -> tuple[str, ...]:

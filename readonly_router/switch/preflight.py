@@ -156,9 +156,9 @@ def accepted(hands: Hands, target: Target, state: State, log: Log | None, order:
     wanted = state.fenced
     if not state.read_only:
         wanted = tuple(dict.fromkeys((target.writer, *state.fenced, *order.writers)))
-    facts = catalog.roles(connection, wanted)
+    facts, acting = catalog.roles(connection, wanted), catalog.acting(connection)
     for name in wanted:
-        _refuse_role(name, facts.get(name), target)
+        _refuse_role(name, facts.get(name), target, acting)
     events.required(log, target)
     _refuse_unidentified(hands)
     if target.server is None and not state.proved:
@@ -215,7 +215,7 @@ def _not_added(state: State, order: Order) -> Iterator[str]:
         yield "the switch is on without fencing logins; run off first, then on with --fence login"
 
 
-def _refuse_role(name: str, fact: RoleFacts | None, target: Target) -> None:
+def _refuse_role(name: str, fact: RoleFacts | None, target: Target, acting: str) -> None:
     if fact is None:
         raise SwitchError(f"Role '{name}' does not exist; name roles of this server with --writer.")
     if name == target.twin.get("user"):
@@ -228,15 +228,21 @@ def _refuse_role(name: str, fact: RoleFacts | None, target: Target) -> None:
             f"Role '{name}' has a {SETTING} of its own in this database ({fact.setting}), set by somebody else, "
             "and it is never overwritten; reset it (ALTER ROLE ... IN DATABASE ... RESET) and try again."
         )
+    quoted = sql.Identifier(acting).as_string(None)
     if not fact.visible:
         raise SwitchError(
-            f"This login may not see the sessions of '{name}', so none could be told drained; "
-            "GRANT pg_monitor to it, or name another with --admin-url."
+            f"Role '{acting}', as which this command acts, may not see the sessions of '{name}', so none could be "
+            f"told drained; GRANT pg_monitor TO {quoted}, or name another login with --admin-url."
         )
     if not fact.endable:
         raise SwitchError(
-            f"This login may not end the sessions of '{name}'; GRANT pg_signal_backend to it, or name another "
-            "with --admin-url."
+            f"Role '{acting}', as which this command acts, may not end the sessions of '{name}'; "
+            f"GRANT pg_signal_backend TO {quoted}, or name another login with --admin-url."
+        )
+    if not fact.alterable:
+        raise SwitchError(
+            f"Role '{acting}', as which this command acts, may not alter '{name}'; name a login that may with "
+            "--admin-url."
         )
 
 

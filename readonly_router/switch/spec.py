@@ -119,6 +119,7 @@ class RoleFacts:
     canlogin: bool
     visible: bool
     endable: bool
+    alterable: bool
     setting: str | None
 
 

@@ -177,6 +177,23 @@ def test_a_writer_whose_sessions_cannot_be_seen_or_ended_is_refused(
     assert (events(pair), spelt(pair)) == ([], [])
 
 
+def test_a_login_that_acts_as_a_group_is_told_what_to_grant_to_it(pair: Scratch) -> None:
+    group, other = pair.role("group", "NOLOGIN"), pair.role("other")
+    names = {"group": group, "writer": pair.writer}
+    execute(pair, "GRANT {group} TO {writer}", **names)
+    execute(pair, "ALTER ROLE {writer} SET role = {group}", **names)
+    execute(pair, "GRANT ALL ON ALL TABLES IN SCHEMA public TO {group}", group=group)
+    advised = []
+    for right in ("pg_monitor", "pg_signal_backend"):
+        err = read_only(pair, "on", "--writer", other).err
+        advised.append(f'GRANT {right} TO "{group}"' in err)
+        execute(pair, f"GRANT {right} TO {{group}}", group=group)
+    assert (advised, events(pair)) == ([True, True], [])
+    err = read_only(pair, "on").err
+    assert f"Role '{group}', as which this command acts, may not alter '{pair.writer}'; name a login" in err
+    assert read_only(pair, "on", "--admin-url", pair.admin_url).status == 0
+
+
 def operator(pair: Scratch, *grants: str) -> str:
     """Make a login that may alter the writer and write events, and is a member of neither; return its URL."""
     name = pair.role("operator", "LOGIN CREATEROLE")
