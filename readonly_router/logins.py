@@ -17,6 +17,7 @@ from django.db.utils import load_backend
 from psycopg import sql
 from psycopg.pq import TransactionStatus
 
+from . import conf, libpq
 from .databases import Settings
 from .errors import ProvisioningError
 from .place import Place
@@ -94,7 +95,8 @@ def parameters(settings: Settings, alias: str) -> dict[str, Any]:
     complete = {**connections.settings[alias], "OPTIONS": {}, **settings}
     wrapper = load_backend(complete["ENGINE"]).DatabaseWrapper(complete, alias)
     found = wrapper.get_connection_params()
-    return {name: value for name, value in found.items() if name not in _DJANGO_PARAMETERS}
+    kept = {name: value for name, value in found.items() if name not in _DJANGO_PARAMETERS}
+    return libpq.as_twin(kept) if alias in conf.writers() else kept
 
 
 def by_way_of(other: Mapping[str, Any], login: Mapping[str, Any]) -> dict[str, Any]:
@@ -161,6 +163,12 @@ def _make_safe(connection: Session) -> None:
 def one_line(error: BaseException) -> str:
     """Return an error's text as one line."""
     return " ".join(str(error).split())
+
+
+def login_of(connection: psycopg.Connection[Any]) -> str:
+    """Return who logged in, as the server knows it."""
+    row = connection.execute("SELECT session_user::text").fetchone()
+    return str(row[0]) if row else ""
 
 
 # Spelt whole: it is asked on the site's own sessions too.

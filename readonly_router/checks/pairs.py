@@ -10,14 +10,16 @@ from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as CheckWarning
 from django.db import connections, router
 
-from .. import conf, logins, mode
+from .. import conf, libpq, logins, mode
 from ..conf import ProcessMode
 from ..connections.meeting import compared
 from ..connections.twin_sessions import unusable_engine
 from ..databases import same_login
 from ..errors import ConfigurationError
+from ..following import followers
 from ..http import skipping
 from ..installed import APP
+from ..remedies import remedy
 from ..roles.prove import audit
 from ..roles.spec import Role
 
@@ -149,6 +151,12 @@ def _check_logins(writer: str, twin: str) -> Iterator[CheckMessage]:
 
 def _check_options(writer: str, twin: str) -> Iterator[CheckMessage]:
     entry = connections.settings[twin]
+    if libpq.wants_to_write(connections.settings[writer]["OPTIONS"]) and mode.process() is not ProcessMode.LOCKED:
+        yield _warning(
+            33,
+            f"target_session_attrs=read-write keeps the login of '{writer}' out while the switch is on.",
+            "Use target_session_attrs=primary; read_only on refuses the other.",
+        )
     if entry["ATOMIC_REQUESTS"]:
         yield _error(
             10,
@@ -171,10 +179,12 @@ def _check_options(writer: str, twin: str) -> Iterator[CheckMessage]:
 
 def _check_role(writer: str, twin: str) -> Iterator[CheckMessage]:
     entry = connections.settings[twin]
-    role = Role(name=entry["USER"], writer=connections.settings[writer]["USER"], database=entry["NAME"])
     try:
         with logins.connect(f"'{twin}'", logins.parameters(entry, twin)) as connection:
             pooled, place = connection.pooled, logins.place_of(connection)
+            # As the server knows it: a pooler, a service or PGUSER may have given it another name.
+            name, known = logins.login_of(connection), followers.of(writer).login
+            role = Role(name=name, writer=known, database=place.database)
             unreadable, landed = audit(connection, role)
     except Exception as error:  # noqa: BLE001 - whatever keeps the twin from its server is what is told
         yield _check_login_failure(twin, entry, str(error))
@@ -203,9 +213,7 @@ def _check_role(writer: str, twin: str) -> Iterator[CheckMessage]:
 def _check_login_failure(twin: str, entry: dict[str, Any], error: str) -> CheckMessage:
     if entry["OPTIONS"].get("options") and "startup parameter" in error:
         return _pooler_options(twin)
-    return _warning(
-        20, f"The twin '{twin}' cannot log in: {error}", f"{PROVISION}, or correct DATABASES['{twin}']."
-    )
+    return _warning(20, f"The twin '{twin}' cannot log in: {error}", f"Next: {remedy(error, entry)}.")
 
 
 def _pooler_options(twin: str) -> CheckMessage:

@@ -9,7 +9,7 @@ from typing import Any
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg.pq import TransactionStatus
 
-from .. import announcing, conf, mode
+from .. import announcing, conf, libpq, mode
 from ..following import followers
 from ..following.watch import can_tell
 from . import twin_logins
@@ -42,6 +42,9 @@ class Twin(PairMember):
         # In normal mode somebody asked for the twin by its own name: that does not move the writer's alias.
         writer = writer_of(self)
         return (held.handed == writer or mode.is_read_only(writer)) and super()._may_hold()
+
+    def get_connection_params(self) -> dict[str, Any]:
+        return libpq.as_twin(super().get_connection_params())
 
     def connect(self) -> None:
         try:

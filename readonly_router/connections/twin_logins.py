@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 
+from django.db import connections
+
 from .. import conf, mode
 from ..errors import TwinLoginError
 from ..logins import one_line
+from ..remedies import remedy
 
 logger = logging.getLogger("readonly_router")
 
@@ -19,8 +22,7 @@ def failed(twin: str, error: Exception) -> TwinLoginError:
     said = one_line(error)
     found = TwinLoginError.of(
         f"The twin '{twin}' cannot log in ({said}). Without its twin the site cannot even be read while it is "
-        "read-only; see that its server answers, run manage.py create_readonly_role, or give its password "
-        "(DB_READONLY_PASSWORD, or DATABASE_READONLY_URL).",
+        f"read-only; {remedy(said, connections.settings[twin])}.",
         alias=twin,
     )
     if serves(twin) and twin not in _failing:

@@ -11,9 +11,9 @@ from typing import Any, Protocol
 
 import psycopg
 from django.db import connections
-from psycopg.pq import Conninfo, TransactionStatus
+from psycopg.pq import TransactionStatus
 
-from .. import announcing, conf, mode
+from .. import announcing, conf, libpq, mode
 from ..durations import NEVER
 from ..errors import ModeError, message
 from ..mark import SETTING
@@ -103,15 +103,13 @@ class Follower:
     def login(self) -> str:
         """The writer's login name: as DATABASES gives it, as its sessions have it, or as libpq finds it.
 
-        Empty where a service file names it, and no session of the writer was opened yet.
+        Empty where that is not known: a service that no file has, and no session of the writer was opened yet.
         """
-        if found := answers.named_login(self.alias) or self._login:
-            return found
-        if connections.settings[self.alias]["OPTIONS"].get("service"):
-            return ""
-        # PGUSER, or the system's user. https://www.postgresql.org/docs/current/libpq-envars.html
-        defaults = {option.keyword: option.val for option in Conninfo.get_defaults()}
-        return (defaults.get(b"user") or b"").decode()
+        return answers.named_login(self.alias) or self._login or libpq.taken(self._options, "user")
+
+    @property
+    def _options(self) -> dict[str, Any]:
+        return dict(connections.settings[self.alias]["OPTIONS"])
 
     # -- new sessions
 

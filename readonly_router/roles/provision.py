@@ -9,10 +9,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import psycopg
+from django.db import connections
 
 from .. import logins
 from ..errors import ProvisioningError
 from ..place import differs, refusal, uncompared
+from ..remedies import remedy
 from . import catalog
 from .apply import Sessions, apply, only_run, wait_for_older_transactions
 from .hardening import plan_hardening, public_powers
@@ -149,8 +151,8 @@ def _refuse_unfit_login(target: Target) -> None:
         if "permission denied for database" in str(error):
             return  # CONNECT is among what is granted
         raise ProvisioningError(
-            f"{error}. Role '{target.role.name}' exists: correct the password in "
-            f"DATABASES['{target.twin_alias}'], or set it on the role with --rotate-password."
+            f"{error}. Role '{target.role.name}' exists: "
+            f"{remedy(str(error), connections.settings[target.twin_alias])}."
         ) from None
     with twin:
         if target.twin == target.twin_on_primary:

@@ -8,6 +8,7 @@ from typing import Any
 
 from psycopg import sql
 
+from .. import libpq
 from ..errors import SwitchError
 from ..mark import MARKS, SETTING
 from ..roles.catalog import marks
@@ -160,6 +161,11 @@ def accepted(hands: Hands, target: Target, state: State, log: Log | None, order:
     for name in wanted:
         _refuse_role(name, facts.get(name), target, acting)
     events.required(log, target)
+    if libpq.wants_to_write(target.site) and not state.read_only:
+        raise SwitchError(
+            f"target_session_attrs=read-write keeps the login of '{target.alias}' out while the switch is on, for "
+            "its sessions begin read-only then; use primary (in OPTIONS, the service or PGTARGETSESSIONATTRS)."
+        )
     _refuse_unidentified(hands)
     if target.server is None and not state.proved:
         _refuse_mute(target, state)

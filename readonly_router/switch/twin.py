@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from django.db import connections
+
 from .. import conf, logins
 from ..errors import SwitchError
 from ..logins import Session
 from ..place import Place, differs, refusal
+from ..remedies import remedy
 from ..roles.likeness import differences
 from ..roles.prove import audit
 from ..roles.spec import Role
@@ -25,8 +28,8 @@ def refuse_unfit(hands: Hands, target: Target, order: Order, tell: Tell, *, acce
         session = connect(_who(target), target.twin)
     except SwitchError as error:
         raise SwitchError(
-            f"{error}. Without its twin the site could not even read; run manage.py create_readonly_role "
-            "first, or give its password (DB_READONLY_PASSWORD)."
+            f"{error}. Without its twin the site could not even read; "
+            f"{remedy(str(error), connections.settings[target.twin_alias])}."
         ) from None
     with session:
         place = logins.place_of(session)
@@ -34,7 +37,7 @@ def refuse_unfit(hands: Hands, target: Target, order: Order, tell: Tell, *, acce
             raise SwitchError(trouble)
         _refuse_mute_replica(target, order)
         _refuse_unlike(target, session, place)
-        wanted = Role(name=_login(session), writer=target.writer, database=place.database)
+        wanted = Role(name=logins.login_of(session), writer=target.writer, database=place.database)
         unreadable, powers = audit(session, wanted, sequences=False)
         reads_from = _reads_from(hands, target, place)
     if powers:
@@ -69,16 +72,11 @@ def stands(hands: Hands, target: Target) -> tuple[str, str]:
 
 
 def _trouble(hands: Hands, target: Target, session: Session, place: Place) -> str:
-    if _login(session) == target.writer:
+    if logins.login_of(session) == target.writer:
         return (
             f"The twin '{target.twin_alias}' logs in as the writer '{target.writer}'; give it a login of its own."
         )
     return refusal(target.alias, target.twin_alias, _writers_place(hands, target), place)
-
-
-def _login(session: Session) -> str:
-    row = session.execute("SELECT session_user::text").fetchone()
-    return str(row[0]) if row else ""
 
 
 def _reads_from(hands: Hands, target: Target, place: Place) -> str:
@@ -103,7 +101,7 @@ def _refuse_unlike(target: Target, twin: Session, place: Place) -> None:
     """Raise SwitchError where queries would answer otherwise, or fail, as the twin; as `--check` compares them."""
     if target.server is None:
         return  # fenced with NOLOGIN: it cannot be compared any more
-    role = Role(name=str(target.twin.get("user", "")), writer=target.writer, database=place.database)
+    role = Role(name=logins.login_of(twin), writer=target.writer, database=place.database)
     with logins.connect(f"the writer '{target.alias}'", target.site, role=target.assumed) as writer:
         found = tuple(differences(writer, twin, role))
     if found:
