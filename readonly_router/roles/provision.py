@@ -18,7 +18,7 @@ from ..remedies import remedy
 from . import catalog
 from .apply import Sessions, apply, only_run, wait_for_older_transactions
 from .hardening import plan_hardening, public_powers
-from .likeness import differences
+from .likeness import differences, limits
 from .plan import as_dba, plan_role, refusals, undo_defaults
 from .prove import prove
 from .spec import Actor, Plan, Proof, RoleState
@@ -198,7 +198,7 @@ def _proof(target: Target, sessions: Sessions, state: RoleState) -> Proof:
     powers = public_powers(state.public, state.default_public)
     row = sessions[Actor.ADMIN].execute("SELECT pg_current_wal_lsn()::text").fetchone()
     with _twin_session(target) as twin:
-        notes = _compared(target, twin)
+        notes = (*_compared(target, twin), *limits(twin, target.role))
         _wait_for_replay(twin, row[0] if row else "0/0")
         proof = replace(prove(twin, target.role, powers), notes=notes)
         with logins.connect(f"the writer '{target.writer_alias}'", target.writer, role=target.assumed) as writer:

@@ -9,7 +9,7 @@ from ..errors import SwitchError
 from ..logins import Session
 from ..place import Place, differs, refusal
 from ..remedies import remedy
-from ..roles.likeness import differences
+from ..roles.likeness import differences, limits
 from ..roles.prove import audit
 from ..roles.spec import Role
 from .spec import Order, Target, Tell
@@ -39,6 +39,7 @@ def refuse_unfit(hands: Hands, target: Target, order: Order, tell: Tell, *, acce
         _refuse_unlike(target, session, place)
         wanted = Role(name=logins.login_of(session), writer=target.writer, database=place.database)
         unreadable, powers = audit(session, wanted, sequences=False)
+        limited = tuple(limits(session, wanted))
         reads_from = _reads_from(hands, target, place)
     if powers:
         raise SwitchError(
@@ -52,6 +53,8 @@ def refuse_unfit(hands: Hands, target: Target, order: Order, tell: Tell, *, acce
                 "create_readonly_role first, or give --accept-unreadable."
             )
         tell(f"note: the twin cannot read what the site reads: {gaps}")
+    for line in limited:
+        tell(f"note: {line}")
     return reads_from
 
 

@@ -209,3 +209,28 @@ def test_a_migrations_ddl_waits_for_an_open_grant_and_does_not_fail(adopted: Scr
 def test_an_option_that_would_be_ignored_is_refused(scratch: Scratch, options: tuple[str, ...]) -> None:
     status, _, error = command(scratch, *options)
     assert (status, "has no effect" in error) == (2, True)
+
+
+LIMITS = {
+    "VALID UNTIL '2901-02-03 04:05 UTC'": "until 2901-02-03 04:05 UTC; ALTER ROLE {} VALID UNTIL 'infinity'",
+    "CONNECTION LIMIT 3": "may have 3 sessions, fewer than the writer's; ALTER ROLE {} CONNECTION LIMIT -1",
+}
+
+
+@pytest.mark.parametrize(("limit", "told"), LIMITS.items(), ids=LIMITS)
+def test_what_may_keep_it_from_serving_the_site_is_told_with_what_lifts_it(
+    adopted: Scratch, limit: str, told: str
+) -> None:
+    with adopted.superuser() as connection:
+        connection.execute(f'ALTER ROLE "{adopted.twin}" {limit}'.encode())
+        connection.execute(f"ALTER DATABASE \"{adopted.name}\" SET timezone = 'UTC'".encode())
+    status, out, _ = command(adopted)
+    assert (status, told.format(f'"{adopted.twin}"') in out) == (0, True)
+
+
+@pytest.mark.parametrize("setting", ["lock_timeout", "idle_session_timeout", "statement_timeout"])
+def test_a_twin_that_is_shorter_of_breath_than_its_writer_is_told(adopted: Scratch, setting: str) -> None:
+    with adopted.superuser() as connection:
+        connection.execute(f"ALTER ROLE \"{adopted.twin}\" SET {setting} = '7s'".encode())
+    status, out, _ = command(adopted)
+    assert (status, f"DIFFERS: {setting} is '7000' for the twin and '0' for the writer" in out) == (1, True)
