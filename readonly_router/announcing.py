@@ -42,10 +42,13 @@ def show(command: Any, status: Status) -> None:
 
 
 def is_shell(command: Any, options: dict[str, Any]) -> bool:
-    """Return whether somebody sits before a command; what only starts runserver again and again shows nothing."""
+    """Return whether somebody sits before a command; what only starts runserver again and again shows nothing.
+
+    dbshell reads the settings of its connection and opens none: it is to know where that leads, shown or not.
+    """
     name = type(command).__module__.rpartition(".")[2]
     restarts = options.get("use_reloader") and os.environ.get("RUN_MAIN") != "true"
-    return name in SHELLS and options.get("verbosity", 1) > 0 and not restarts
+    return name in SHELLS and (options.get("verbosity", 1) > 0 or name == "dbshell") and not restarts
 
 
 def forget() -> None:

@@ -59,7 +59,10 @@ def _adopt_commands() -> None:
         try:
             starting.refuse_command(self)
             if self._called_from_command_line and announcing.is_shell(self, options):
-                announcing.show(self, get_status(conf.primary()))
+                database = options.get("database")
+                status = get_status(database if database in conf.twins() else conf.primary())
+                if options.get("verbosity", 1) > 0:
+                    announcing.show(self, status)
                 # Nobody sits in a session that was opened to ask.
                 django_connections.close_all()
             return execute(self, *args, **options)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ import psycopg
 
 from tests import database, example
 from tests.database import Scratch
+from tests.embedded import wheel_binaries
 
 MANAGE = Path(example.__file__).parent / "manage.py"
 FILL = "from tests.example.shop.content import fill; from tests.doors import furnish; fill(); furnish()"
@@ -80,3 +82,9 @@ def site(server: str) -> Iterator[Site]:
         ):
             assert ready.returncode == 0, ready.stderr
         yield made
+
+
+def path_with_psql() -> str:
+    """Return PATH, with the embedded server's psql where the machine has none."""
+    path = os.environ.get("PATH", "")
+    return path if shutil.which("psql") else f"{wheel_binaries()}{os.pathsep}{path}"

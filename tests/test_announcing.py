@@ -10,7 +10,7 @@ import pytest
 from tests.demo.site import Browser, address, gunicorn
 from tests.demo.site import process as started
 from tests.harness.pairs import wait_for
-from tests.site import MANAGE, Site, site
+from tests.site import MANAGE, Site, path_with_psql, site
 
 VARIABLE = "This process is read-only"
 LOCKED = "DB_READ_ONLY=locked: this process has no writer login"
@@ -44,6 +44,14 @@ def test_a_shell_shows_what_the_switch_says(shop_site: Site, switched: None) -> 
     assert (ended.returncode, len(ended.stderr.splitlines())) == (0, 1), ended.stderr
     assert ended.stderr.startswith(f"{SWITCH} since")
     assert "(moving)" in ended.stderr
+
+
+@pytest.mark.parametrize("option", [[], ["--database", "default"], ["--verbosity", "0"]])
+def test_dbshell_logs_in_as_the_twin_while_the_switch_is_on(
+    shop_site: Site, switched: None, option: list[str]
+) -> None:
+    ended = shop_site.manage("dbshell", *option, "--", "-XAtc", "SELECT current_user", PATH=path_with_psql())
+    assert ended.stdout.strip() == shop_site.scratch.twin, ended.stderr
 
 
 def test_a_shell_in_normal_mode_shows_nothing(shop_site: Site) -> None:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.embedded import wheel_binaries
-from tests.site import Site, site
+from tests.site import Site, path_with_psql, site
 
 READ_ONLY = {"DB_READ_ONLY": "1"}
 BOTH = pytest.mark.parametrize("value", ["1", "locked"])
@@ -247,17 +244,10 @@ def test_dumpdata_is_whole_with_a_router_that_allows_the_writer_alone(
 # psql, as the twin.
 
 
-@pytest.fixture(scope="session")
-def path_with_psql() -> str:
-    """PATH, with the embedded server's psql where the machine has none."""
-    path = os.environ.get("PATH", "")
-    return path if shutil.which("psql") else f"{wheel_binaries()}{os.pathsep}{path}"
-
-
 @BOTH
-def test_dbshell_logs_in_as_the_twin(shop_site: Site, path_with_psql: str, value: str) -> None:
+def test_dbshell_logs_in_as_the_twin(shop_site: Site, value: str) -> None:
     finished = shop_site.manage(
-        "dbshell", "--", "-XAtc", "SELECT current_user", DB_READ_ONLY=value, PATH=path_with_psql
+        "dbshell", "--", "-XAtc", "SELECT current_user", DB_READ_ONLY=value, PATH=path_with_psql()
     )
 
     assert finished.stdout.strip() == shop_site.scratch.twin
@@ -272,8 +262,8 @@ def test_dbshell_logs_in_as_the_twin(shop_site: Site, path_with_psql: str, value
         "DROP TABLE shop_tag",
     ],
 )
-def test_dbshell_is_refused(shop_site: Site, path_with_psql: str, statement: str) -> None:
-    finished = shop_site.manage("dbshell", "--", "-Xc", statement, PATH=path_with_psql, **READ_ONLY)
+def test_dbshell_is_refused(shop_site: Site, statement: str) -> None:
+    finished = shop_site.manage("dbshell", "--", "-Xc", statement, PATH=path_with_psql(), **READ_ONLY)
 
     assert finished.returncode != 0
     assert "read-only transaction" in finished.stderr or "permission denied" in finished.stderr
