@@ -60,9 +60,9 @@ def _adopt_commands() -> None:
             starting.refuse_command(self)
             if self._called_from_command_line and announcing.is_shell(self, options):
                 database = options.get("database")
-                status = get_status(database if database in conf.twins() else conf.primary())
+                found = get_status(database if database in conf.twins() else conf.primary())
                 if options.get("verbosity", 1) > 0:
-                    announcing.show(self, status)
+                    announcing.show(self, found)
                 # Nobody sits in a session that was opened to ask.
                 django_connections.close_all()
             return execute(self, *args, **options)

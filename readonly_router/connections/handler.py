@@ -24,6 +24,7 @@ from . import engines
 from .held import Lead, forget_what_is_over, held, holds
 from .member import PairMember
 from .moving import change_over, connect, follow, has_begun_by_hand, in_event_loop
+from .testing import refusing
 from .translation import TwinAlias
 from .twin import paired
 from .twin_sessions import refuse_unsafe_twin
@@ -116,6 +117,7 @@ def _adopt(wrapper: BaseDatabaseWrapper) -> None:
         return
     is_twin = wrapper.alias in conf.writers()
     wrapper.__class__ = paired(cast(Any, type(wrapper)), twin=is_twin)
+    wrapper.creation.__class__ = refusing(cast(Any, type(wrapper.creation)))
     # Django's own, where it was used already.
     vars(wrapper).pop("wrap_database_errors", None)
     if is_twin:

@@ -51,7 +51,7 @@ def test_a_twin_of_which_the_session_should_write_logs_in_all_the_same(
     pair: Scratch, place: Places, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place(pair, pair.twin_alias, tmp_path, monkeypatch)
-    assert checks(pair) == (["readonly_router.W033"] if place is set_in_the_environment else [])
+    assert checks(pair) == (["readonly_router.W034"] if place is set_in_the_environment else [])
     if place is not set_in_the_environment:
         assert switched(pair).roles == (pair.writer,)
     with override_settings(READONLY_ROUTER_PAIRS={pair.alias: pair.twin_alias}):
@@ -66,7 +66,7 @@ def test_on_refuses_a_writer_that_could_not_log_in_afterwards_before_anything_is
     pair: Scratch, place: Places, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place(pair, pair.alias, tmp_path, monkeypatch)
-    assert "readonly_router.W033" in checks(pair)
+    assert "readonly_router.W034" in checks(pair)
     with transaction(pair) as held:
         outcome = read_only(pair, "on")
         held.execute("COMMIT")
