@@ -112,9 +112,8 @@ def _drops(code: CodeType, at: int) -> bool:
     found = [*dis.get_instructions(code)]
     # A call's offset may be that of its cache, which stands behind it.
     names = [each.opname for each, after in pairwise(found) if after.offset > at]
-    while names[1:] and names[0] in _AWAIT and names[1] in _AWAIT:
-        names.pop(0)
-    return names[1:2] == ["POP_TOP"]
+    passed = _AWAIT if _AWAIT.intersection(names[:1]) else frozenset()
+    return next((name for name in names[1:] if name not in passed), "") == "POP_TOP"
 
 
 # -- where it came from

@@ -355,6 +355,10 @@ def test_a_statement_is_told_however_it_is_sent(send: Callable[[], None], verb: 
     assert (found.verb, found.table) == (verb, table)
 
 
+def test_of_an_error_that_was_never_raised_nothing_is_told() -> None:
+    assert blame(ReadOnlyError("an error")) == Blame()
+
+
 # -- in the setting
 
 

@@ -235,6 +235,7 @@ def test_a_middleware_is_named(name: str, origin: str, lines: Callable[[], list[
         ("CREATE FUNCTION f() RETURNS int AS $$ SELECT 1 FROM secret $$", "CREATE", ""),
         ("UPDATE größe SET x = 1", "UPDATE", "größe"),
         ("CALL f('secret')", "CALL", ""),
+        ("UPDATE a.", "UPDATE", "a"),
         ("", "", ""),
     ],
 )
