@@ -187,6 +187,8 @@ def _check_requests() -> Iterator[CheckMessage]:
 def _check_skipped() -> Iterator[CheckMessage]:
     for says in skipping.not_allowed():
         yield _error(31, says, "manage.py read_only refusals prints paths that may be skipped.")
+    for says in skipping.too_late():
+        yield _warning(33, says, "Receivers of signals are skipped all the same.")
 
 
 def _writers() -> Iterable[str]:

@@ -30,7 +30,8 @@ class RefusalTranslator(DatabaseErrorWrapper):
 def raise_refusal(wrapper: Member, error: BaseException) -> None:
     """Raise the typed error where an error is a refusal."""
     if is_refusal(error, on_twin=wrapper.is_twin or wrapper.lender is not None):
-        told = refusal(error, alias=wrapper.alias, reason=reason_of(wrapper))
+        role = (wrapper.lender or wrapper).settings_dict["USER"]
+        told = refusal(error, alias=wrapper.alias, role=role, reason=reason_of(wrapper))
         raise told.with_traceback(error.__traceback__) from error
 
 

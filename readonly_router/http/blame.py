@@ -1,154 +1,129 @@
-"""Where a refused write came from: its verb, its table, and the dotted path that would have to be skipped."""
+"""Where a refused write came from: its verb, its table, and the receiver that may be skipped, if there is one."""
 
 from __future__ import annotations
 
-import re
+import dis
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from inspect import CO_ASYNC_GENERATOR, CO_GENERATOR, CO_NESTED
+from functools import lru_cache
+from inspect import CO_NESTED
 from itertools import pairwise
 from types import CodeType, FrameType, TracebackType
 from typing import Any
 
-from django.views import View
+from django.dispatch import Signal
 
-from ..connections.blocks import READS, bare, first_word
+from ..connections.blocks import READS, bare
 from ..connections.refusals import INSUFFICIENT_PRIVILEGE
 from ..errors import ReadOnlyError
+from . import skipping
 from .application import is_applications, is_framework
-from .exemptions import standing_behind
+from .deciding import may_have_been_waited_for, word_of
+from .records import CALLED_BY
+from .statements import read
 
-# Whatever may hold data: literals, plain and between dollars.
-_LITERALS = re.compile(r"'(?:[^']|'')*'|\$(\w*)\$.*?\$\1\$", re.DOTALL)
-_CHANGE = re.compile(r"\b(?:INSERT\s+INTO|UPDATE|DELETE\s+FROM|MERGE\s+INTO)\b", re.IGNORECASE)
-_NAME = r'((?:"(?:[^"]|"")+"|[^\W\d][\w$]*)(?:\.(?:"(?:[^"]|"")+"|[^\W\d][\w$]*))*)'
-_TABLE = re.compile(
-    rf"\b(?:INTO|UPDATE|FROM|TABLE|VIEW|COPY|TRUNCATE|LOCK)\s+(?:(?:ONLY|TABLE|IF\s+(?:NOT\s+)?EXISTS)\s+)*{_NAME}",
-    re.IGNORECASE,
-)
-# What writes in a SELECT, as PostgreSQL names it where it may not be used.
-_CALLED = re.compile(r"\b(?:function|procedure|sequence)\b")
 _DISPATCHER = "django.dispatch.dispatcher"
+_SENDS = {getattr(Signal, name).__code__ for name in ("send", "send_robust", "asend", "asend_robust")}
+# What Python makes of `await`, from 3.11 on; 3.10 has one instruction for it.
+_AWAIT = frozenset({"SEND", "YIELD_VALUE", "RESUME", "JUMP_BACKWARD_NO_INTERRUPT", "END_SEND"})
+# Under which name a statement stands in a frame of Django's or ours.
+_STATEMENT = ("sql", "statement", "query")
+
+Step = tuple[FrameType, int]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Blame:
-    """A write that was refused: `path` is the dotted path of the function or receiver it came from, if known.
-
-    `view` is the view, or middleware, that wrote itself: nothing below it can be skipped.
-    """
+    """A write that was refused; `path` may be skipped, or `origin` tells which functions it came from."""
 
     verb: str = ""
     table: str = ""
     path: str = ""
-    view: str = ""
+    origin: str = ""
 
 
-def blame(error: BaseException, view: Any = None) -> Blame:
-    """Return where a refusal came from, as its traceback tells; values never, for they hold data.
-
-    `view` is what the request's address leads to.
-    """
-    frames = list(_frames(error.__traceback__))
-    verb, table = _statement(frames)
-    path, itself = _origin(_below_the_handler(frames), view)
-    return Blame(verb=verb, table=table, path=path, view=itself)
+def blame(error: BaseException) -> Blame:
+    """Return where a refusal came from, as its traceback tells; values never, for they hold data."""
+    steps = list(_steps(error.__traceback__))
+    verb, table = read(_text(steps))
+    for index in range(1, len(steps)):
+        if _module(steps[index - 1][0]) == _DISPATCHER and _may_be_skipped(steps, index, table):
+            return Blame(verb=verb, table=table, path=_qualified(steps[index][0]))
+    return Blame(verb=verb, table=table, origin=_origin([frame for frame, _ in reversed(steps)]))
 
 
 def is_read(error: ReadOnlyError) -> bool:
-    """Return whether a read was refused: the twin lacks a grant, and no window is the reason for that."""
-    if error.sqlstate != INSUFFICIENT_PRIVILEGE or _CALLED.search(str(error.__cause__)):
+    """Return whether a read was refused, or a function in it: the twin lacks a grant, the window is not why."""
+    of_a_sequence = str(error.__cause__).startswith("permission denied for sequence")
+    if error.sqlstate != INSUFFICIENT_PRIVILEGE or of_a_sequence:
         return False
-    text = _text(list(_frames(error.__traceback__)))
-    return first_word(text) in READS
+    return read(_text(list(_steps(error.__traceback__))))[0] in READS
 
 
-def _frames(traceback: TracebackType | None) -> Iterator[FrameType]:
+def _steps(traceback: TracebackType | None) -> Iterator[Step]:
     while traceback is not None:
-        yield traceback.tb_frame
+        yield traceback.tb_frame, traceback.tb_lasti
         traceback = traceback.tb_next
 
 
-# -- what was refused
-
-
-def _statement(frames: list[FrameType]) -> tuple[str, str]:
-    text = _text(frames)
-    return read(text) if text else ("", "")
-
-
-def _text(frames: list[FrameType]) -> str:
-    for frame in reversed(frames):
-        # Django's own, and not a variable of the application's.
-        text = frame.f_locals.get("sql") if _module(frame).startswith("django.db.") else None
-        if isinstance(text, str):
-            return text
+def _text(steps: list[Step]) -> str:
+    for frame, _ in reversed(steps):
+        # Django's own or ours, and not a variable of the application's.
+        if _module(frame).startswith(("django.db.", "readonly_router.connections.")):
+            for name in _STATEMENT:
+                text = frame.f_locals.get(name)
+                if isinstance(text, str | bytes) or hasattr(text, "as_string"):
+                    return bare(text)
     return ""
 
 
-def read(statement: str) -> tuple[str, str]:
-    """Return a statement's verb and table, as far as they can be told at a glance; never a value."""
-    text = _LITERALS.sub("''", bare(statement))
-    # A query that changes data names it first: WITH gone AS (DELETE FROM ...) SELECT ...
-    change = _CHANGE.search(text) if text[:4].upper() == "WITH" else None
-    text = text[change.start() :] if change else text
-    verb = re.match(r"\w+", text)
-    table = _TABLE.search(text)
-    return verb[0].upper() if verb else "", table[1].replace('"', "") if table else ""
+# -- what may be skipped
+
+
+def _may_be_skipped(steps: list[Step], index: int, table: str) -> bool:
+    """Return whether a receiver may do nothing: nobody reads its answer, and all that is known of it says so."""
+    frame = steps[index][0]
+    return (
+        not _is_nested(frame)
+        and is_applications(_module(frame))
+        and _is_unanswered(steps[:index])
+        and not may_have_been_waited_for(frame.f_code, table)
+        and skipping.is_allowed(_qualified(frame), frame.f_code)
+    )
+
+
+def _is_unanswered(steps: list[Step]) -> bool:
+    """Return whether the answers to a signal are dropped where it was sent; False where that is not known."""
+    sent = next((index for index in range(len(steps) - 1, 0, -1) if steps[index][0].f_code in _SENDS), 0)
+    if not sent or not _drops(steps[sent - 1][0].f_code, steps[sent - 1][1]):
+        return False
+    return not _is_of_failures(steps[sent][0].f_locals["self"])
+
+
+@lru_cache(maxsize=64)
+def _is_of_failures(signal: Signal) -> bool:
+    """Return whether a signal's name tells of a decision: its receivers may count against somebody."""
+    return any(word_of(name) for name, each in skipping.signals() if each is signal)
+
+
+def _drops(code: CodeType, at: int) -> bool:
+    """Return whether the call, or the `await`, at an offset is followed by dropping its result."""
+    found = [*dis.get_instructions(code)]
+    # A call's offset may be that of its cache, which stands behind it.
+    names = [each.opname for each, after in pairwise(found) if after.offset > at]
+    passed = _AWAIT if _AWAIT.intersection(names[:1]) else frozenset()
+    return next((name for name in names[1:] if name not in passed), "") == "POP_TOP"
 
 
 # -- where it came from
 
 
-def _origin(frames: list[FrameType], view: Any) -> tuple[str, str]:
-    """Return the path of the receiver, else of the outermost function below the view; or the view itself."""
-    receivers = [frame for caller, frame in pairwise(frames) if _module(caller) == _DISPATCHER]
-    below = frames[_last_entry(frames, view) + 1 :]
-    for frame in (*receivers, *below):
-        if _can_be_skipped(frame):
-            return _qualified(frame), ""
-    itself = next((frame for frame in frames if _is_application(frame) and not _is_nested(frame)), None)
-    return "", _qualified(itself) if itself is not None else ""
-
-
-def _below_the_handler(frames: list[FrameType]) -> list[FrameType]:
-    """Return the frames from the view on: Django calls it in its handler, after every middleware."""
-    handlers = [index for index, frame in enumerate(frames) if _module(frame).startswith("django.core.handlers.")]
-    return frames[handlers[-1] + 1 :] if handlers else frames
-
-
-def _last_entry(frames: list[FrameType], view: Any) -> int:
-    """Return where the view, or a middleware, ends: what Django calls must answer, and cannot be skipped."""
-    behind = list(standing_behind(view))
-    codes = {getattr(each, "__code__", None) for each in behind}
-    # A decorator may hide which class it was: any class-based view must answer.
-    kinds = (View, *(each for each in behind if isinstance(each, type)))
-    entry = -1
-    for index, frame in enumerate(frames):
-        by_django = not index or not _is_application(frames[index - 1])
-        of_the_view = by_django and isinstance(frame.f_locals.get("self"), kinds)
-        if frame.f_code in codes or of_the_view or _is_middleware(frames, index):
-            entry = index
-    return entry
-
-
-def _is_middleware(frames: list[FrameType], index: int) -> bool:
-    """Return whether a frame is a middleware's; what it does with a request alone may be skipped."""
-    if not index:
-        return _is_application(frames[0])
-    name = frames[index].f_code.co_name
-    return _module(frames[index - 1]) == "django.utils.deprecation" and name != "process_request"
-
-
-def _is_application(frame: FrameType) -> bool:
-    return not is_framework(_module(frame)) and not frame.f_code.co_filename.startswith("<frozen")
-
-
-def _can_be_skipped(frame: FrameType) -> bool:
-    """Return whether a frame is of an application's function that has a dotted path and may return nothing."""
-    lazy = frame.f_code.co_flags & (CO_GENERATOR | CO_ASYNC_GENERATOR)
-    return is_applications(_module(frame)) and not lazy and not _is_nested(frame)
+def _origin(frames: list[FrameType]) -> str:
+    """Return the function of the application that is nearest to the write, and which one called that."""
+    found = [frame for frame in frames if not (_is_nested(frame) or is_framework(_module(frame)))]
+    own = [frame for frame in found if is_applications(_module(frame))] or found
+    return CALLED_BY.join(dict.fromkeys(map(_qualified, own[:2])))
 
 
 def _is_nested(frame: FrameType) -> bool:

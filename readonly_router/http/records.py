@@ -24,9 +24,15 @@ METHODS = ("GET", "HEAD", "OPTIONS", "TRACE", "POST", "PUT", "PATCH", "DELETE", 
 _SALT = "readonly_router.refused"
 _DIGITS = 16
 _REFUSED = " was refused: "
-_ITSELF = f" wrote itself: move the write into a function of its own, and add that to {SETTING}."
+CALLED_BY = ", called by "
+_FROM = "It came from "
+_ORIGIN = rf"[\w.]+(?:{CALLED_BY}[\w.]+)?"
+_DECIDE = (
+    ": decide whether the page can do without it; if nothing depends on what a function returns or raises, "
+    f"mark it with @skip_in_read_only, or name it in {SETTING}."
+)
 _UNKNOWN = "Its origin is not known."
-_CURE = rf'Add to {SETTING}: "[\w.]+"|[\w.]+{re.escape(_ITSELF)}|{re.escape(_UNKNOWN)}'
+_CURE = rf'Add to {SETTING}: "[\w.]+"|{_FROM}{_ORIGIN}{re.escape(_DECIDE)}|{re.escape(_UNKNOWN)}'
 _RECORD = re.compile(rf" Record ([0-9a-f]{{{_DIGITS}}})\. ({_CURE})")
 _START = re.compile(rf"\b(?:{'|'.join(METHODS)})(?= [/?])")
 # How far before its signature a record may begin, and how many beginnings are tried: lines may be endless.
@@ -34,20 +40,20 @@ _FAR, _STARTS = 2_000, 8
 # Of a line whose signature is right.
 _LINE = re.compile(
     rf"(\w+) (/.*|\?){_REFUSED}(?:a write|(\S+)(?: (.*))?)\. "
-    rf'(?:Add to {SETTING}: "([\w.]+)"|([\w.]+){re.escape(_ITSELF)}|{re.escape(_UNKNOWN)})'
+    rf'(?:Add to {SETTING}: "([\w.]+)"|{_FROM}({_ORIGIN}){re.escape(_DECIDE)}|{re.escape(_UNKNOWN)})'
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Refused:
-    """A page that wrote while it was read; `path` is what to skip, or `view` what wrote itself."""
+    """A page that wrote while it was read; `path` may be skipped, or `origin` tells where it came from."""
 
     method: str
     route: str
     verb: str = ""
     table: str = ""
     path: str = ""
-    view: str = ""
+    origin: str = ""
 
 
 def line(refused: Refused) -> str:
@@ -67,7 +73,7 @@ def _what(refused: Refused) -> str:
 def _cure(refused: Refused) -> str:
     if refused.path:
         return f'Add to {SETTING}: "{refused.path}"'
-    return f"{refused.view}{_ITSELF}" if refused.view else _UNKNOWN
+    return f"{_FROM}{refused.origin}{_DECIDE}" if refused.origin else _UNKNOWN
 
 
 # -- the signature
@@ -127,7 +133,7 @@ def _read(text: str) -> Refused | None:
         for start in [*_START.finditer(text, near, record.start())][-_STARTS:]:
             said = text[start.start() : record.start()]
             if _is_signed(said, record[2], record[1]) and (match := _LINE.fullmatch(f"{said} {record[2]}")):
-                names = ("method", "route", "verb", "table", "path", "view")
+                names = ("method", "route", "verb", "table", "path", "origin")
                 return Refused(**{name: value or "" for name, value in zip(names, match.groups(), strict=True)})
     return None
 
@@ -138,7 +144,8 @@ def _read(text: str) -> Refused | None:
 def as_setting(found: Iterable[Refused]) -> Iterator[str]:
     """Return the lines of the setting that would skip what was refused, ready to paste.
 
-    Only functions of the application's are named: what Django or another library does may not be spared.
+    Only functions of the application's are named: what Django or another library does may not be spared. What the
+    site must decide on is a comment.
     """
     told = list(found)
     advised = [each for each in told if each.path and is_applications(each.path)]

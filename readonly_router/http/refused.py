@@ -1,4 +1,4 @@
-"""Refusals that reached a page: each is logged once per route, with what to add to READONLY_ROUTER_SKIP."""
+"""Refusals that reached a page: each is logged once per route, with what may be skipped or must be decided."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def note(request: HttpRequest, error: BaseException) -> None:
 
 def _of(request: HttpRequest, error: ReadOnlyError) -> Refused:
     match = request.resolver_match
-    found = blame(error, match.func if match is not None else None)
+    found = blame(error)
     return Refused(
         # Any word may be sent as a method.
         method=request.method if request.method in METHODS else OTHER,
@@ -53,7 +53,7 @@ def _of(request: HttpRequest, error: ReadOnlyError) -> Refused:
         verb=_printable(found.verb),
         table=_printable(found.table),
         path=found.path,
-        view=found.view,
+        origin=found.origin,
     )
 
 

@@ -8,7 +8,7 @@ import logging
 import sys
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from types import MethodType, ModuleType
+from types import CodeType, MethodType, ModuleType
 from typing import Any, TypeVar, cast
 
 from asgiref.sync import iscoroutinefunction
@@ -18,14 +18,22 @@ from .. import conf
 from ..connections.asking import is_read_only
 from ..errors import ConfigurationError, ReadOnlyError
 from .application import is_framework
+from .deciding import SAVES, decides
+from .exemptions import standing_behind
 
 logger = logging.getLogger("readonly_router")
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _MARK = "skipped_in_read_only"
-# Where the task objects of Celery, Dramatiq, Huey and Django keep their function.
-_FUNCTIONS = ("run", "fn", "func")
+# Where the task objects of queues keep the function that their workers call. Huey's keep it out of reach.
+_TASKS = {
+    "celery.app.task.Task": "run",
+    "dramatiq.actor.Actor": "fn",
+    "django.tasks.base.Task": "func",
+    "django_tasks.base.Task": "func",
+    "django_tasks.task.Task": "func",
+}
 
 
 def skip_in_read_only(function: F | None = None, *, returning: Any = None) -> Any:
@@ -40,6 +48,10 @@ def skip_in_read_only(function: F | None = None, *, returning: Any = None) -> An
     if name := _function_of(function):
         _set(function, name, skip_in_read_only(getattr(function, name), returning=returning))
         return function
+    if not _is_function(function):
+        raise ConfigurationError(
+            f"@skip_in_read_only stands above {function!r}, which is no function; put it below what made that."
+        )
     decorate = _asynchronous if iscoroutinefunction(function) else _synchronous
     wrapper = functools.wraps(function)(decorate(function, returning))
     setattr(wrapper, _MARK, True)
@@ -77,9 +89,16 @@ def _asynchronous(function: Callable[..., Any], returning: Any) -> Callable[...,
 
 def _function_of(found: Any) -> str:
     """Return under which name an object of a task queue keeps its function; empty for anything else."""
-    if isinstance(found, type | ModuleType | functools.partial) or hasattr(type(found), "__get__"):
-        return ""
-    return next((name for name in _FUNCTIONS if callable(getattr(found, name, None))), "")
+    # Asked of the object: Celery's may be a proxy.
+    kinds = () if isinstance(found, type) else found.__class__.__mro__
+    return next(filter(None, (_TASKS.get(f"{kind.__module__}.{kind.__qualname__}") for kind in kinds)), "")
+
+
+def _is_function(found: Any) -> bool:
+    """Return whether an object is a function, a method or a functools.partial, not another that can be called."""
+    if isinstance(found, staticmethod | classmethod | functools.partial | MethodType):
+        return True
+    return callable(found) and not isinstance(found, type) and hasattr(type(found), "__get__")
 
 
 def _set(owner: Any, name: str, value: Any) -> None:
@@ -93,9 +112,9 @@ def _set(owner: Any, name: str, value: Any) -> None:
 
 
 def install(paths: Iterable[str] | None = None) -> None:
-    """Wrap what READONLY_ROUTER_SKIP names, wherever it is referred to already. Idempotent.
+    """Wrap what READONLY_ROUTER_SKIP names, at its path and where a signal has it as a receiver. Idempotent.
 
-    A path that cannot be skipped is logged, for a server runs no system checks.
+    What cannot be skipped is logged, and who imported it by name before: a server runs no system checks.
     """
     replaced: dict[int, tuple[Any, Any]] = {}
     for path in conf.skipped() if paths is None else paths:
@@ -104,11 +123,14 @@ def install(paths: Iterable[str] | None = None) -> None:
         elif pair := _install(*locate(path)):
             replaced[id(pair[0])] = pair
     if replaced:
-        _replace_references(replaced)
+        for _, signal in signals():
+            _reconnect(signal, replaced)
+        for says in too_late() if paths is None else ():
+            logger.warning("%s", says)
 
 
 def _install(owner: Any, name: str, found: Any) -> tuple[Any, Any] | None:
-    """Wrap one function where it is defined; return it and its wrapper, where others may refer to it."""
+    """Wrap one function where it is; return it and its wrapper, as a receiver is found and replaced."""
     if inner := _function_of(found):
         owner, name, found = found, inner, getattr(found, inner)
     plain = found.__func__ if isinstance(found, staticmethod | classmethod) else found
@@ -157,14 +179,29 @@ def not_allowed() -> Iterator[str]:
     yield from filter(None, map(guarded, conf.skipped()))
 
 
+def too_late() -> Iterator[str]:
+    """Return for each path which other modules have the function as it was before it was wrapped."""
+    plain: dict[int, str] = {}
+    for path in conf.skipped():
+        if not (wrong(path) or guarded(path)):
+            owner, _, found = locate(path)
+            if isinstance(owner, ModuleType) and _is_function(found):
+                plain[id(found.__wrapped__ if getattr(found, _MARK, False) else found)] = path
+    for module, name, value in _globals() if plain else ():
+        if (path := plain.get(id(value), "")) and path != f"{module}.{name}":
+            yield (
+                f"READONLY_ROUTER_SKIP names {path!r} too late for {module}, which has it as {name!r} and goes on "
+                "calling it; decorate it with @skip_in_read_only where it is defined, or import it later."
+            )
+
+
 def wrong(path: str) -> str:
     """Return why a path cannot be skipped; empty when it can."""
     try:
         _, _, found = locate(path)
     except ConfigurationError as error:
         return str(error)
-    known = isinstance(found, staticmethod | classmethod) or bool(_function_of(found))
-    if isinstance(found, type) or not (known or callable(found)):
+    if not (_function_of(found) or _is_function(found)):
         return f"READONLY_ROUTER_SKIP names {path!r}, which is no function; name a function or a method."
     return ""
 
@@ -174,41 +211,53 @@ def guarded(path: str) -> str:
 
     What a framework does may be what protects the site: skipping a method of Django's switched off CSRF.
     """
-    if is_framework(path) or any(map(is_framework, _homes(path))):
+    owner, name, found = (None, "", None) if wrong(path) else locate(path)
+    if is_framework(path) or any(map(is_framework, _homes(owner, name, found))):
         return (
             f"READONLY_ROUTER_SKIP names {path!r}, which is of a framework and may be what protects the site "
             "(without it CSRF tokens or permissions are not checked); name the function of yours that writes."
         )
+    # Of a task nobody waits for an answer.
+    task = found is None or _function_of(found)
+    if not task and (is_what := decides(path, owner, found)):
+        return (
+            f"READONLY_ROUTER_SKIP names {path!r}, which is {is_what}; move what it writes into a function on "
+            "whose answer and errors nothing depends, and decorate that with @skip_in_read_only."
+        )
     return ""
 
 
-def _homes(path: str) -> Iterator[str]:
-    """Return the modules in which the owner and the function of a path are really defined."""
-    try:
-        owner, _, found = locate(path)
-    except ConfigurationError:
-        return  # told as such
+def is_allowed(path: str, code: CodeType) -> bool:
+    """Return whether a path leads to the function of that code, and may be skipped."""
+    if wrong(path) or guarded(path):
+        return False
+    return any(getattr(each, "__code__", None) is code for each in standing_behind(locate(path)[2]))
+
+
+def _homes(owner: Any, name: str, found: Any) -> Iterator[str]:
+    """Return the modules in which an owner and a function are really defined."""
+    plain = getattr(found, "__func__", found)
     if isinstance(owner, type):
         yield owner.__module__
-    plain = getattr(found, "__func__", found)
-    module = str(getattr(plain, "__module__", "")) if hasattr(plain, "__qualname__") else ""
     # A model's own save() is Django's function, in a class that is not.
-    if not module.startswith("django.db.models."):
-        yield module
+    if hasattr(plain, "__qualname__") and not (isinstance(owner, type) and name in SAVES):
+        yield str(plain.__module__)
 
 
 # -- who refers to it already
 
 
-def _replace_references(replaced: Mapping[int, tuple[Any, Any]]) -> None:
-    """Put wrappers where modules imported the functions by name, and where signals hold them as receivers."""
-    for module in list(sys.modules.values()):
-        for name, value in list(getattr(module, "__dict__", {}).items()):
-            if (pair := replaced.get(id(value))) is not None and pair[0] is value:
-                setattr(module, name, pair[1])
-            # By its type: a lazy object, asked for its class, would load what it stands for.
-            elif issubclass(type(value), Signal):
-                _reconnect(value, replaced)
+def _globals() -> Iterator[tuple[str, str, Any]]:
+    """Return what the modules that are loaded have by name."""
+    for module, found in list(sys.modules.items()):
+        for name, value in list(getattr(found, "__dict__", {}).items()):
+            yield module, name, value
+
+
+def signals() -> Iterator[tuple[str, Signal]]:
+    """Return the signals of all modules by their names."""
+    # By its type: a lazy object, asked for its class, would load what it stands for.
+    return ((name, value) for _, name, value in _globals() if issubclass(type(value), Signal))
 
 
 def _reconnect(signal: Signal, replaced: Mapping[int, tuple[Any, Any]]) -> None:

@@ -60,7 +60,9 @@ class Recorder:
 
 
 class Task:
-    """The shape of Celery's tasks: an object that is called, and whose run() does the work."""
+    """Celery's tasks by their name and shape: an object that is called, and whose run() does the work."""
+
+    __module__ = "celery.app.task"
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.run = function

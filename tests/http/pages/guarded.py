@@ -39,6 +39,8 @@ class OurModel(models.Model):
 class Task:
     """Where a queue keeps its task."""
 
+    __module__ = "celery.app.task"
+
     def __init__(self, function: Any) -> None:
         self.run = function
 

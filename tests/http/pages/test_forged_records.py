@@ -244,5 +244,5 @@ def test_what_is_remembered_is_bounded_whatever_is_refused(caplog: pytest.LogCap
 
 def test_each_method_of_a_record_is_one_that_is_read() -> None:
     for method in METHODS:
-        found = Refused(method=method, route="?", view="shop.views.f")
+        found = Refused(method=method, route="?", origin="shop.views.f")
         assert list(from_log([line(found)])) == [found]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import psycopg
 import pytest
 from asgiref.sync import sync_to_async
-from django.db import connections
-from django.http import HttpResponse
+from django.db import connection, connections
+from django.http import HttpRequest, HttpResponse
 from django.test import Client, override_settings
 from django.urls import path
 from psycopg import sql
@@ -62,6 +63,61 @@ def test_a_table_that_the_twin_may_not_read_is_an_error_that_names_the_cure(
     assert (answer.status_code, refused.known()) == (500, ())
 
 
+@pytest.fixture
+def kept_function(superuser: psycopg.Connection[Any]) -> Iterator[None]:
+    """A function that the twin may not execute, and a view that calls it."""
+    superuser.execute("CREATE FUNCTION \"Total\"(int) RETURNS int LANGUAGE sql AS 'SELECT $1'")
+    superuser.execute('REVOKE EXECUTE ON FUNCTION "Total" FROM PUBLIC')
+    superuser.execute('CREATE VIEW shop_total AS SELECT "Total"(1)')
+    superuser.execute(sql.SQL("GRANT SELECT ON shop_total TO {}").format(sql.Identifier(login("readonly"))))
+    yield
+    mode.set_process(None)
+    connections.close_all()
+    superuser.execute('DROP VIEW shop_total; DROP FUNCTION "Total"')
+
+
+@pytest.mark.parametrize(
+    "query", ['SELECT "Total"(1)', "/* a view */ TABLE shop_total", "WITH a AS (SELECT 1) TABLE shop_total"]
+)
+def test_a_function_that_the_twin_may_not_execute_is_an_error_that_names_the_grant(
+    kept_function: None, superuser: psycopg.Connection[Any], query: str
+) -> None:
+    disable_writes()
+
+    with override_settings(ROOT_URLCONF=__name__):
+        with pytest.raises(ReadOnlyError) as error:
+            Client().get("/asking/", {"query": query})
+        answer = Client(raise_request_exception=False).get("/asking/", {"query": query})
+        (grant,) = re.findall(r"GRANT EXECUTE ON [^;]+;", str(error.value))
+        superuser.execute(grant)
+        afterwards = Client().get("/asking/", {"query": query})
+
+    assert (answer.status_code, refused.known()) == (500, ())
+    assert "create_readonly_role" not in str(error.value)
+    assert afterwards.status_code == 200
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["SELECT nextval('shop_invoice_number')", "WITH a AS (DELETE FROM shop_tag RETURNING id) SELECT * FROM a"],
+)
+def test_a_write_that_begins_as_a_read_stays_a_refused_write(query: str) -> None:
+    disable_writes()
+
+    with override_settings(ROOT_URLCONF=__name__):
+        answer = Client(raise_request_exception=False).get("/asking/", {"query": query})
+
+    assert (answer.status_code, len(refused.known())) == (503, 1)
+
+
+def ask(request: HttpRequest) -> HttpResponse:
+    with connection.cursor() as cursor:
+        # Where the grants alone refuse, as behind a pooler.
+        cursor.execute("SET default_transaction_read_only = off")
+        cursor.execute(request.GET["query"])
+    return HttpResponse()
+
+
 # A loop that a request of the window began, and that goes on after it.
 found: list[str] = []
 
@@ -90,7 +146,7 @@ async def _is_refused() -> bool:
     return False
 
 
-urlpatterns = [path("begin/", begin)]
+urlpatterns = [path("begin/", begin), path("asking/", ask)]
 
 
 def test_what_a_request_began_follows_the_switch_after_it() -> None:

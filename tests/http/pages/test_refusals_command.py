@@ -39,12 +39,10 @@ def test_the_command_lists_what_this_process_refused() -> None:
 
     said = refusals()
 
-    assert setting(said) == [COUNT + "count_twice", COUNT + "note_reading"]
-    assert "# GET /service/: INSERT shop_pageview" in said
-    assert (
-        "    # GET /async-view/ was refused: INSERT shop_tag. tests.http.pages.views.in_an_async_view wrote itself"
-        in said
-    )
+    assert setting(said) == [COUNT + "note_reading"]
+    assert "# GET /receiver/: INSERT shop_pageview" in said
+    assert f"INSERT shop_pageview. It came from {COUNT}count, called by {COUNT}count_twice: decide" in said
+    assert "INSERT shop_tag. It came from tests.http.pages.views.in_an_async_view: decide" in said
 
 
 def test_the_command_lists_nothing_where_nothing_was_refused() -> None:
@@ -73,11 +71,8 @@ def test_the_command_reads_a_log_file(log: Path) -> None:
     inside = refusals()
     said = refusals("--log", str(log))
 
-    assert setting(said) == [
-        *(COUNT + "count_twice", COUNT + "note_reading", COUNT + "count"),
-        "tests.http.pages.noted.write",
-    ]
-    assert "# GET /service/<slug:word>/: INSERT shop_pageview" in said
+    assert setting(said) == [COUNT + "note_reading"]
+    assert f"# GET /service/<slug:word>/ was refused: INSERT shop_pageview. It came from {COUNT}count, " in said
     assert inside.count("async-view") == said.count("async-view") == 1
 
 
@@ -92,7 +87,8 @@ def test_a_log_of_json_is_understood() -> None:
     [
         Refused(method="GET", route="/x/", verb="UPDATE", table="t", path="shop.views.f"),
         Refused(method="PATCH", route="?", verb="SELECT", path="shop.f"),
-        Refused(method="GET", route=r"/^old/(?P<year>\d+)\. $", view="shop.views.g"),
+        Refused(method="GET", route=r"/^old/(?P<year>\d+)\. $", origin="shop.views.g"),
+        Refused(method="GET", route="/x/", verb="DELETE", table="t", origin="shop.f, called by shop.g"),
         Refused(method="GET", route="/x/"),
     ],
 )

@@ -13,6 +13,7 @@ from django.dispatch import Signal
 from django.test import Client
 
 from readonly_router import ReadOnlyError, disable_writes, enable_writes, read_only
+from readonly_router.errors import ConfigurationError
 from readonly_router.http import skipping
 from readonly_router.http.skipping import skip_in_read_only
 from tests.example.shop.models import PageView, Tag
@@ -153,6 +154,18 @@ def test_a_decorated_task_stays_a_task() -> None:
 
     assert isinstance(task, Task)
     assert (task.delay(), task()) == ("skipped", "skipped")
+
+
+def test_what_is_no_function_is_not_taken_for_one() -> None:
+    class Other:
+        run = fn = func = staticmethod(lambda: None)
+
+        def __call__(self) -> None:
+            pass
+
+    for other in (Other(), Other):
+        with pytest.raises(ConfigurationError, match="which is no function; put it below what made that"):
+            skip_in_read_only(other)
 
 
 # On pages.

@@ -1,4 +1,4 @@
-"""What does nothing in read-only mode by its dotted path, in anybody's code, wherever that is referred to."""
+"""What does nothing in read-only mode by its dotted path, in anybody's code, and where that comes too late."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from django.utils.functional import SimpleLazyObject
 
 from readonly_router import disable_writes
 from readonly_router.checks.pairs import check_skipped
+from readonly_router.checks.site import check_site
 from readonly_router.errors import ConfigurationError
 from readonly_router.http import skipping
 
@@ -55,6 +56,9 @@ class Kind:
     def method(self, **_):
         done.append("method")
 
+    def bound(self):
+        done.append("bound")
+
     @classmethod
     def of_the_class(cls):
         done.append(cls.__name__)
@@ -67,10 +71,21 @@ class Heir(Kind):
     pass
 
 class Task:
+    __module__ = "celery.app.task"
     def __init__(self, function):
         self.run = function
     def __call__(self):
         return self.run()
+
+class Registered(Task):
+    pass
+
+class Proxy:
+    __class__ = property(lambda self: Registered)
+    def __setattr__(self, name, value):
+        setattr(proxied, name, value)
+    def __getattr__(self, name):
+        return getattr(proxied, name)
 
 @dataclass(frozen=True)
 class Frozen:
@@ -79,8 +94,25 @@ class Frozen:
     def call(self):
         return self.func()
 
+Frozen.__module__, Frozen.__qualname__ = "django.tasks.base", "Task"
+
+class Actor:
+    __module__ = "dramatiq.actor"
+    def __init__(self, function):
+        self.fn = function
+
+class Runner:
+    def __init__(self):
+        self.run = self.fn = self.func = lambda: done.append("runner")
+    def __call__(self):
+        return self.run()
+
 task = Task(lambda: done.append("task"))
+proxied = Registered(lambda: done.append("proxied"))
+proxy = Proxy()
 frozen = Frozen(lambda: done.append("frozen"))
+actor = Actor(lambda: done.append("actor"))
+runner = Runner()
 instance = Kind()
 signal.connect(connected_strongly, weak=False)
 signal.connect(named, dispatch_uid="a name")
@@ -111,9 +143,12 @@ CALLS: dict[str, Callable[[Any], Any]] = {
     "Heir.method": lambda module: module.Heir().method(),
     "Kind.of_the_class": lambda module: module.Heir.of_the_class(),
     "Kind.of_nobody": lambda module: module.Kind.of_nobody(),
-    # As Celery has them, and as Django has them.
+    "instance.bound": lambda module: module.instance.bound(),
+    # As Celery has them, Django and Dramatiq.
     "task": lambda module: module.task(),
+    "proxy": lambda module: module.proxied(),
     "frozen": lambda module: module.frozen.call(),
+    "actor": lambda module: module.actor.fn(),
 }
 
 
@@ -137,14 +172,42 @@ def test_a_path_to_an_heir_leaves_its_base_alone(theirs: Any) -> None:
     assert theirs.done == ["method"]
 
 
-def test_what_was_imported_by_name_is_skipped(theirs: Any) -> None:
-    skipping.install(paths("function"))
+def test_a_module_that_imported_it_before_is_left_alone_and_told_of(
+    theirs: Any, settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.READONLY_ROUTER_SKIP = paths("function", "task", "Kind.method")
+    skipping.install()
+    says = [record.getMessage() for record in caplog.records]
     disable_writes()
 
     sys.modules[USERS].function()
-    sys.modules[USERS].other()
+    found = [(message.id, message.msg) for message in check_site() if message.id == "readonly_router.W033"]
 
-    assert theirs.done == []
+    assert theirs.done == ["function"]
+    assert found == [("readonly_router.W033", each) for each in says]
+    assert [
+        f"{MODULE}.function' too late for {USERS}, which has it as {name!r}" in each
+        for name, each in zip(("function", "other"), says, strict=True)
+    ] == [True, True]
+    assert "decorate it with @skip_in_read_only where it is defined" in says[0]
+
+
+def test_who_imports_it_afterwards_is_not_told_of(theirs: Any, settings: Any) -> None:
+    settings.READONLY_ROUTER_SKIP = paths("coroutine")
+    skipping.install()
+
+    exec(f"from {MODULE} import coroutine", vars(sys.modules[USERS]))
+
+    assert [message for message in check_site() if message.id == "readonly_router.W033"] == []
+
+
+def test_where_it_is_defined_is_told_of_when_it_is_named_elsewhere(theirs: Any, settings: Any) -> None:
+    settings.READONLY_ROUTER_SKIP = [f"{USERS}.function"]
+
+    skipping.install()
+
+    says = [message.msg for message in check_site() if message.id == "readonly_router.W033"]
+    assert any(f"too late for {MODULE}, which has it as 'function'" in each for each in says)
 
 
 @pytest.mark.parametrize(
@@ -235,6 +298,7 @@ def test_looking_for_who_imported_it_loads_nothing_lazy(theirs: Any) -> None:
         ("Kind", "is no function"),
         ("CONSTANT", "is no function"),
         ("subprocess", "is no function"),
+        ("runner", "is no function"),
     ],
 )
 def test_a_wrong_path_is_an_error_of_the_check(theirs: Any, name: str, says: str, settings: Any) -> None:
@@ -271,14 +335,14 @@ def test_right_paths_are_no_finding(theirs: Any, settings: Any) -> None:
 def test_a_wrong_path_is_logged_and_does_not_keep_the_others_from_being_skipped(
     theirs: Any, settings: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    settings.READONLY_ROUTER_SKIP = paths("absent", "function")
+    settings.READONLY_ROUTER_SKIP = paths("absent", "coroutine")
     skipping.install()
     assert [(record.name, record.levelname) for record in caplog.records] == [("readonly_router", "WARNING")]
     assert f"'{MODULE}.absent', which does not exist" in caplog.text
     assert "Nothing is skipped for it." in caplog.text
     disable_writes()
 
-    theirs.function()
+    asyncio.run(theirs.coroutine())
 
     assert theirs.done == []
 
