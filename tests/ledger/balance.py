@@ -26,6 +26,7 @@ READS, WRONG, UNTYPED = "failed reads", "wrong answers", "refusals untyped"
 VERIFY, STATUS, STUCK = "verify not clean", "status untrue", "writers not back"
 # A sequence is logged this many values ahead; recovery from a crash goes on from there (SEQ_LOG_VALS).
 SKIP = 32
+_OF_THE_COMMAND = re.compile(r": WRITTEN, or not to be told|^ *receipt sha256 [0-9a-f]{64}$")
 _SEQUENCE = re.compile(r"sequence \S+: (\d+)(?: \(not used\))? -> (\d+)(?: \(a crash .*\))?")
 
 CLIENTS, UNPROVED = "clients that ended", "receipts never written"
@@ -130,8 +131,8 @@ def landed(refused: Iterable[str], rows: Rows) -> Iterator[str]:
 
 def is_skip(said: str) -> bool:
     """Return whether verify found sequences alone, none further on than a crash takes it."""
-    # The command puts a line of its own before them.
-    lines = [line.strip() for line in said.strip().splitlines() if ": WRITTEN, or not to be told" not in line]
+    # The command puts lines of its own before them.
+    lines = [line.strip() for line in said.strip().splitlines() if not _OF_THE_COMMAND.search(line)]
     found = [_SEQUENCE.fullmatch(line) for line in lines]
     return bool(found) and all(match and 0 < int(match[2]) - int(match[1]) <= SKIP for match in found)
 

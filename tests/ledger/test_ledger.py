@@ -55,6 +55,17 @@ def test_a_late_write_is_found_by_verify_and_by_the_ledger(server: str, seed: st
 
 # -- the balance by itself
 
+
+MOVED = "sequence public.note_id_seq: 27461 -> 27468 (a crash takes it so far by itself)"
+BY_COMMAND = f"default: WRITTEN, or not to be told since 2026-01-01\n  receipt sha256 {'0f' * 32}\n  {MOVED}\n"
+
+
+@pytest.mark.parametrize("said", [MOVED, BY_COMMAND, f"{BY_COMMAND}\n"])
+def test_a_sequence_that_a_crash_took_on_is_told_from_what_was_written(said: str) -> None:
+    assert balance.is_skip(said)
+    assert not balance.is_skip(f"{said}\n  table public.note: 1 rows inserted, updated or deleted")
+    assert not balance.is_skip(said.replace("27468", "27561"))
+
 RECEIPT = {"horizon": {"next_xid": 1000, "running": [990]}}
 
 
