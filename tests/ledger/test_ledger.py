@@ -66,6 +66,7 @@ def test_a_sequence_that_a_crash_took_on_is_told_from_what_was_written(said: str
     assert not balance.is_skip(f"{said}\n  table public.note: 1 rows inserted, updated or deleted")
     assert not balance.is_skip(said.replace("27468", "27561"))
 
+
 RECEIPT = {"horizon": {"next_xid": 1000, "running": [990]}}
 
 
