@@ -9,7 +9,6 @@ from typing import Any
 
 import dj_database_url
 
-from . import libpq
 from .conf import ProcessMode, process_mode
 from .errors import ConfigurationError
 from .escaping import is_text
@@ -72,23 +71,6 @@ def _texts(value: object) -> Iterator[str]:
     elif isinstance(value, Mapping):
         for each in (*value, *value.values()):
             yield from _texts(each)
-
-
-def same_login(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Return whether two DATABASES entries log in as the same role.
-
-    By the role's name alone, which libpq may find elsewhere: one server may be spelt in many ways. Where nobody
-    knows it, by all there is.
-    """
-    users = _user(one), _user(other)
-    if any(users):
-        return users[0] == users[1]
-    keys = ("HOST", "PORT", "NAME", "OPTIONS")
-    return all(str(one.get(key) or "") == str(other.get(key) or "") for key in keys)
-
-
-def _user(entry: Mapping[str, Any]) -> str:
-    return str(entry.get("USER") or libpq.taken(entry.get("OPTIONS") or {}, "user"))
 
 
 def _twin_settings(environ: Mapping[str, str], options: Mapping[str, Any]) -> Settings:

@@ -28,6 +28,23 @@ def taken(parameters: Mapping[str, Any], keyword: str) -> str:
     return (defaults.get(keyword.encode()) or b"").decode()
 
 
+def same_login(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Return whether two DATABASES entries log in as the same role.
+
+    By the role's name alone, which libpq may find elsewhere: one server may be spelt in many ways. Where nobody
+    knows it, by all there is.
+    """
+    users = _user(one), _user(other)
+    if any(users):
+        return users[0] == users[1]
+    keys = ("HOST", "PORT", "NAME", "OPTIONS")
+    return all(str(one.get(key) or "") == str(other.get(key) or "") for key in keys)
+
+
+def _user(entry: Mapping[str, Any]) -> str:
+    return str(entry.get("USER") or taken(entry.get("OPTIONS") or {}, "user"))
+
+
 def wants_to_write(parameters: Mapping[str, Any]) -> bool:
     """Return whether a login is kept out by itself where its sessions begin read-only."""
     return taken(parameters, TARGET) == WANTS_TO_WRITE

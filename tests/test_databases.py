@@ -7,7 +7,7 @@ import traceback
 import pytest
 
 from readonly_router import ConfigurationError, databases_from_env
-from readonly_router.databases import same_login
+from readonly_router.libpq import same_login
 
 URL = "postgres://site:s3cret@db.example.com:5433/shop"
 

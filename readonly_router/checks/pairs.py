@@ -16,11 +16,11 @@ from .. import conf, libpq, logins, mode
 from ..conf import ProcessMode
 from ..connections.meeting import compared
 from ..connections.twin_sessions import unusable_engine
-from ..databases import same_login
 from ..errors import ConfigurationError
 from ..following import followers
 from ..http import skipping
 from ..installed import APP
+from ..libpq import same_login
 from ..remedies import remedy
 from ..roles.prove import audit
 from ..roles.spec import Role

@@ -10,10 +10,10 @@ from django.db.utils import load_backend
 
 from .. import conf, mode
 from ..conf import ProcessMode
-from ..databases import same_login
 from ..errors import ConfigurationError
 from ..following import followers
 from ..following.watch import plain_cursor
+from ..libpq import same_login
 
 
 def starts_read_only(connection: Any) -> bool:
