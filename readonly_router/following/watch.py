@@ -79,8 +79,13 @@ class Watch:
 
         Where it is encrypted, only news of the switch can be waited for.
         """
-        with socket.socket(fileno=os.dup(descriptor)) as same:
+        same = socket.socket(fileno=descriptor)
+        try:
             seen = same.recv(_SEEN, socket.MSG_PEEK)
+        finally:
+            same.detach()
+        if not seen:
+            return True  # the end
         if seen.startswith(_NOTIFICATION):
             named = seen[_BEFORE_CHANNEL:].startswith(CHANNEL.encode() + b"\0")
             self.shared = self.shared or not named
@@ -169,6 +174,8 @@ def _ended(connection: Any, watch: Watch) -> bool:
                 break
             pgconn.consume_input()
             _hand_over(pgconn)
+    except BlockingIOError:
+        return watch.ended  # somebody else has read it
     except (psycopg.Error, OSError):
         return True
     return watch.ended
