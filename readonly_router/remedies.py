@@ -34,11 +34,15 @@ _VARIABLE = "DB_READONLY_PASSWORD, or DATABASE_READONLY_URL"
 _OTHERWISE = f"see that its server answers, {_PROVISION}, or give its password ({_VARIABLE})"
 
 
-def remedy(said: str, entry: Mapping[str, Any]) -> str:
-    """Return the next step for a twin's login that failed so; `entry` is the twin's of DATABASES."""
-    names = {"role": _quoted(entry.get("USER")), "database": _quoted(entry.get("NAME")), "variable": _VARIABLE}
+def remedy(said: str, parameters: Mapping[str, Any]) -> str:
+    """Return the next step for a twin's login by libpq's parameters that failed so."""
+    names = {
+        "role": _quoted(parameters.get("user")),
+        "database": _quoted(parameters.get("dbname")),
+        "variable": _VARIABLE,
+    }
     found = next((step for part, step in _REMEDIES if part in said), _OTHERWISE)
-    if not entry.get("PASSWORD") and "password" in said:
+    if not parameters.get("password") and "password" in said:
         found = _REMEDIES[0][1]
     return found.format(**names)
 

@@ -224,7 +224,9 @@ def _check_role(writer: str, twin: str) -> Iterator[CheckMessage]:
 def _check_login_failure(twin: str, entry: dict[str, Any], error: str) -> CheckMessage:
     if entry["OPTIONS"].get("options") and "startup parameter" in error:
         return _pooler_options(twin)
-    return _warning(20, f"The twin '{twin}' cannot log in: {error}", f"Next: {remedy(error, entry)}.")
+    # As it stands: what made no login of it may be what is wrong.
+    login = {"user": entry["USER"], "dbname": entry["NAME"], "password": entry["PASSWORD"]}
+    return _warning(20, f"The twin '{twin}' cannot log in: {error}", f"Next: {remedy(error, login)}.")
 
 
 def _pooler_options(twin: str) -> CheckMessage:

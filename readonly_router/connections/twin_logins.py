@@ -8,7 +8,7 @@ from django.db import connections
 
 from .. import conf, mode
 from ..errors import TwinLoginError
-from ..logins import one_line
+from ..logins import one_line, parameters
 from ..remedies import remedy
 
 logger = logging.getLogger("readonly_router")
@@ -22,7 +22,7 @@ def failed(twin: str, error: Exception) -> TwinLoginError:
     said = one_line(error)
     found = TwinLoginError.of(
         f"The twin '{twin}' cannot log in ({said}). Without its twin the site cannot even be read while it is "
-        f"read-only; {remedy(said, connections.settings[twin])}.",
+        f"read-only; {remedy(said, parameters(connections.settings[twin], twin))}.",
         alias=twin,
     )
     if serves(twin) and twin not in _failing:

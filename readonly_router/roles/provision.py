@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import psycopg
-from django.db import connections
 
 from .. import logins
 from ..errors import ProvisioningError
@@ -151,8 +150,7 @@ def _refuse_unfit_login(target: Target) -> None:
         if "permission denied for database" in str(error):
             return  # CONNECT is among what is granted
         raise ProvisioningError(
-            f"{error}. Role '{target.role.name}' exists: "
-            f"{remedy(str(error), connections.settings[target.twin_alias])}."
+            f"{error}. Role '{target.role.name}' exists: {remedy(str(error), target.twin)}."
         ) from None
     with twin:
         if target.twin == target.twin_on_primary:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from django.db import connections
-
 from .. import conf, logins
 from ..errors import SwitchError
 from ..logins import Session
@@ -28,8 +26,7 @@ def refuse_unfit(hands: Hands, target: Target, order: Order, tell: Tell, *, acce
         session = connect(_who(target), target.twin)
     except SwitchError as error:
         raise SwitchError(
-            f"{error}. Without its twin the site could not even read; "
-            f"{remedy(str(error), connections.settings[target.twin_alias])}."
+            f"{error}. Without its twin the site could not even read; {remedy(str(error), target.twin)}."
         ) from None
     with session:
         place = logins.place_of(session)

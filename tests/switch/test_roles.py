@@ -333,7 +333,7 @@ def test_a_missing_twin_is_refused(pair: Scratch) -> None:
     execute(pair, "DROP ROLE {twin}", twin=pair.twin)
     outcome = read_only(pair, "on")
     assert (outcome.status, events(pair), default_of(pair)) == (1, [], "off")
-    assert "run manage.py create_readonly_role first" in outcome.err
+    assert "run manage.py create_readonly_role, or give its password" in outcome.err
 
 
 def test_a_twin_that_is_the_writer_is_refused(pair: Scratch) -> None:
